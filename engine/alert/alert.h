@@ -1,0 +1,75 @@
+/* Alert: what the engine tells the world, as values. Its bytes are made by
+ * connectors/wire; ids are keyed hashes made there too, so the core needs no key.
+ *
+ * Everything in an alert derives from rows, program and earlier state: no clock,
+ * no batch, no thread shows. Memory is the output's arena: valid until the output
+ * is cleared.
+ */
+#ifndef TSN_ENGINE_ALERT_ALERT_H
+#define TSN_ENGINE_ALERT_ALERT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rules/expr/expr.h"
+#include "rules/program/program.h"
+
+/* Hits kept per episode as evidence: enough for a person to read; the score
+ * still counts all. */
+enum { TSN_ALERT_HITS_MAX = 32 };
+
+/* An event that an alert rests on. */
+struct tsn_event_ref {
+    uint16_t type;
+    uint16_t source;
+    int64_t position;
+    tsn_event_ms time_ms;
+    struct tsn_str id;      /* the event's id; empty when its type has none */
+};
+
+/* What one input of the rule was when it fired. */
+struct tsn_evidence {
+    const char *name;       /* "transfer.amount", "f.calls_1h" */
+    struct tsn_value value;
+    bool masked;            /* an entity field: only its last digits may leave the alert */
+};
+
+/* A rule that fired in the episode. */
+struct tsn_alert_hit {
+    int rule;
+    double points;
+    struct tsn_str reason;  /* rendered, entity fields masked */
+    struct tsn_event_ref event;
+    uint32_t n_evidence;
+    const struct tsn_evidence *evidence;
+    bool current;           /* fired by the event that raised this alert */
+};
+
+struct tsn_alert_param {
+    const char *name;
+    struct tsn_str value;   /* already cut to its type: a digit tail or a listed word */
+};
+
+struct tsn_alert {
+    int typology;
+    enum tsn_level level;
+    enum tsn_level level_before; /* NONE when the episode opened */
+    double score;
+    bool shadow;
+    uint32_t revision;      /* 1, 2, ... within the episode */
+    int entity_kind;
+    struct tsn_str entity;  /* the key itself, such as +8613909900001 */
+    struct tsn_event_ref opened_by; /* gives the alert its id */
+    struct tsn_event_ref event;     /* that raised this revision */
+    tsn_event_ms time_ms;           /* event time of it */
+    tsn_event_ms not_before_ms;
+    tsn_event_ms not_after_ms;
+    const struct tsn_action *action; /* of the level; NULL: none declared */
+    struct tsn_str sms_to;           /* empty: no SMS (none asked for, or no number) */
+    uint32_t n_params;
+    const struct tsn_alert_param *params;
+    uint32_t n_hits;
+    const struct tsn_alert_hit *hits; /* oldest first, at most TSN_ALERT_HITS_MAX newest */
+};
+
+#endif

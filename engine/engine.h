@@ -1,0 +1,133 @@
+/* The door of engine/: (state, program, batch) -> (state', alerts).
+ *
+ * Deterministic: no I/O, no clock, no randomness, no threads of its own, no log.
+ * The same door serves the live run, replay, backtest, rule tests, benchmarks and
+ * the crash test. Input is one sequence of steps - rows, ticks, program swaps -
+ * and the result does not depend on how rows are grouped into batches.
+ *
+ * An engine belongs to one thread at a time.
+ */
+#ifndef TSN_ENGINE_ENGINE_H
+#define TSN_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/alert/alert.h"
+#include "engine/event/batch.h"
+#include "rules/rules.h"
+
+/* Changes of meaning that a replay must notice: raised whenever the same steps
+ * would give other output. Written to every manifest. */
+enum { TSN_ENGINE_SEMANTICS = 1 };
+
+struct tsn_engine_settings {
+    tsn_duration_ms lateness_ms;     /* default 1 h */
+    tsn_duration_ms dedup_window_ms; /* default 10 min; 0: no duplicate check */
+    uint64_t dedup_cap_bytes;        /* default 256 MiB; beyond it the oldest pane goes */
+    tsn_duration_ms timer_grace_ms;  /* default 1 s */
+    uint32_t batch_rows;             /* largest batch that will be given; default 4096 */
+};
+
+/* The defaults above. */
+struct tsn_engine_settings tsn_engine_defaults(void);
+
+enum tsn_row_status {
+    TSN_ROW_ACCEPTED,
+    TSN_ROW_LATE,       /* accepted, older than the newest accepted */
+    TSN_ROW_TOO_LATE,   /* accepted, its own window features read missing */
+    TSN_ROW_DUPLICATE,  /* dropped */
+};
+
+struct tsn_engine_counts {
+    uint64_t rows, accepted, late, too_late, duplicates;
+    uint64_t hits, shadow_hits, rule_missing, rule_errors;
+    uint64_t alerts, shadow_alerts, suppressed; /* suppressed: by a cooldown */
+    uint64_t entities, entries;                 /* in memory now */
+    uint64_t state_bytes;
+};
+
+/* What a step gave. The caller owns it and clears it; steps append. */
+struct tsn_output {
+    struct tsn_arena arena;
+    uint32_t n_alerts;
+    uint32_t alerts_cap;
+    struct tsn_alert *alerts;     /* in the order in which they were raised */
+};
+
+void tsn_output_init(struct tsn_output *out);
+void tsn_output_clear(struct tsn_output *out);
+void tsn_output_free(struct tsn_output *out);
+
+struct tsn_engine;
+
+/* The program is borrowed until it is swapped out or the engine freed. */
+struct tsn_engine *tsn_engine_new(const struct tsn_program *prog,
+                                  const struct tsn_engine_settings *settings);
+void tsn_engine_free(struct tsn_engine *eng);
+
+/* Processes all rows of a batch in order; appends alerts to `out`. Never fails:
+ * bad input was rejected before. The batch is only read. */
+void tsn_engine_rows(struct tsn_engine *eng, const struct tsn_batch *batch, struct tsn_output *out);
+
+/* The clock reached now_ms while every source stood at its end. Returns true if a
+ * timer fired by it (then the caller writes the tick to the manifest). */
+bool tsn_engine_tick(struct tsn_engine *eng, tsn_event_ms now_ms, struct tsn_output *out);
+
+/* From the next row on, `prog` is in force. Features with the same identity keep
+ * their state; lists, episodes and timers follow their names. */
+void tsn_engine_swap(struct tsn_engine *eng, const struct tsn_program *prog);
+
+/* E: the largest event time accepted so far; INT64_MIN before the first row. */
+tsn_event_ms tsn_engine_newest(const struct tsn_engine *eng);
+
+struct tsn_engine_counts tsn_engine_counts(const struct tsn_engine *eng);
+
+/* ---- what the last tsn_engine_rows computed, for exports and explain -------- */
+
+/* [batch->n] enum tsn_row_status. */
+const uint8_t *tsn_engine_status(const struct tsn_engine *eng);
+/* Slot columns of an event type, [n_slots]; rows as in batch->types[type]. */
+const struct tsn_column *tsn_engine_slots(const struct tsn_engine *eng, int type);
+/* Whether a rule fired, over the rows of its event type: value, missing, error.
+ * Exceptions and modes are applied; shadow rules are evaluated like live ones. */
+const struct tsn_column *tsn_engine_rule(const struct tsn_engine *eng, int rule);
+/* A typology's score after each row of an event type (missing where the type or
+ * the row has no entity for it), TSN_REP_DOUBLE; NULL if the type never has. */
+const struct tsn_column *tsn_engine_score(const struct tsn_engine *eng, int typology, int type);
+
+/* ---- state for checkpoints ------------------------------------------------- */
+
+/* State is a set of records {section, key, bytes}. Keys are 16-byte hashes without
+ * personal data; the bytes contain it, so whoever stores them encrypts them. The
+ * format carries a version; tests keep a fixture of every released one. */
+enum tsn_snapshot_section {
+    TSN_SNAPSHOT_CLOCK = 1, /* E, last tick, counters of order: one record */
+    TSN_SNAPSHOT_ENTITY,
+    TSN_SNAPSHOT_EPISODE,
+    TSN_SNAPSHOT_LIST,
+    TSN_SNAPSHOT_DEDUP,     /* one record a pane */
+    TSN_SNAPSHOT_TIMER,
+};
+
+struct tsn_snapshot_record {
+    enum tsn_snapshot_section section;
+    uint8_t key[16];
+    const uint8_t *bytes;   /* NULL: the record is gone, delete it */
+    size_t len;
+};
+
+typedef void tsn_snapshot_sink(void *user, const struct tsn_snapshot_record *record);
+
+/* Gives every record that changed since the last cut (all, when `whole`), as of
+ * now, between two steps. Returns their number. Order is unspecified. */
+uint64_t tsn_snapshot_cut(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user);
+
+/* Loads one record into an engine that has processed no rows yet. False with a
+ * reason in *why (static text) if it cannot be read: then the engine must be
+ * thrown away. */
+bool tsn_snapshot_load(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
+                       const char **why);
+
+#endif
