@@ -5,25 +5,25 @@
 
 #include "rules/must/must.h"
 
-static const char *const action_names[] = {
-    [TSN_ACTION_NONE] = "none",           [TSN_ACTION_RETRY] = "retry",
-    [TSN_ACTION_ABORT_TXN] = "abort-txn", [TSN_ACTION_RECOVER] = "recover",
-    [TSN_ACTION_STAND_BY] = "stand-by",   [TSN_ACTION_CONFIG] = "config",
-    [TSN_ACTION_FATAL] = "fatal",
+static const char *const remedy_names[] = {
+    [TSN_REMEDY_NONE] = "none",           [TSN_REMEDY_RETRY] = "retry",
+    [TSN_REMEDY_ABORT_TXN] = "abort-txn", [TSN_REMEDY_RECOVER] = "recover",
+    [TSN_REMEDY_STAND_BY] = "stand-by",   [TSN_REMEDY_CONFIG] = "config",
+    [TSN_REMEDY_FATAL] = "fatal",
 };
 
-bool tsn_fail(struct tsn_failure *failure, enum tsn_action action, const char *format, ...)
+bool tsn_fail(struct tsn_failure *failure, enum tsn_remedy remedy, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    failure->action = action;
+    failure->remedy = remedy;
     vsnprintf(failure->text, sizeof failure->text, format, args);
     va_end(args);
     return false;
 }
 
-const char *tsn_action_name(enum tsn_action action)
+const char *tsn_remedy_name(enum tsn_remedy remedy)
 {
-    TSN_MUST(action < sizeof action_names / sizeof action_names[0]);
-    return action_names[action];
+    TSN_MUST(remedy < sizeof remedy_names / sizeof remedy_names[0]);
+    return remedy_names[remedy];
 }

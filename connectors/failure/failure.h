@@ -3,7 +3,7 @@
  * Three kinds of wrong are never mixed: a bug trips TSN_MUST; bad input becomes a
  * counted reject; what the outside world does to us - a broker away, a wrong
  * password, a fenced producer - becomes a struct tsn_failure. Callers switch on
- * the action, people read the text. Each library's errors are translated to it in
+ * the remedy, people read the text. Each library's errors are translated to it in
  * one function of that library's room.
  */
 #ifndef TSN_CONNECTORS_FAILURE_FAILURE_H
@@ -12,18 +12,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum tsn_action {
-    TSN_ACTION_NONE,      /* no failure */
-    TSN_ACTION_RETRY,     /* the same call may succeed later: back off and repeat */
-    TSN_ACTION_ABORT_TXN, /* abort the transaction, publish the same output again */
-    TSN_ACTION_RECOVER,   /* outcome unknown: new producer, read the manifest tail */
-    TSN_ACTION_STAND_BY,  /* fenced: somebody else leads; drop state, follow */
-    TSN_ACTION_CONFIG,    /* only a person can mend it: stop with the remedy */
-    TSN_ACTION_FATAL,     /* cannot go on; a restart may */
+enum tsn_remedy {
+    TSN_REMEDY_NONE,      /* no failure */
+    TSN_REMEDY_RETRY,     /* the same call may succeed later: back off and repeat */
+    TSN_REMEDY_ABORT_TXN, /* abort the transaction, publish the same output again */
+    TSN_REMEDY_RECOVER,   /* outcome unknown: new producer, read the manifest tail */
+    TSN_REMEDY_STAND_BY,  /* fenced: somebody else leads; drop state, follow */
+    TSN_REMEDY_CONFIG,    /* only a person can mend it: stop with the remedy */
+    TSN_REMEDY_FATAL,     /* cannot go on; a restart may */
 };
 
 struct tsn_failure {
-    enum tsn_action action;
+    enum tsn_remedy remedy;
     char text[480]; /* where, what, why, what to do; no key material, no numbers of people */
 };
 
@@ -39,10 +39,10 @@ enum tsn_exit {
 };
 
 /* Fills *failure; returns false, so that `return tsn_fail(...)` reads well. */
-bool tsn_fail(struct tsn_failure *failure, enum tsn_action action, const char *format, ...)
+bool tsn_fail(struct tsn_failure *failure, enum tsn_remedy remedy, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* "retry", "abort-txn", ... for logs and metrics. */
-const char *tsn_action_name(enum tsn_action action);
+const char *tsn_remedy_name(enum tsn_remedy remedy);
 
 #endif

@@ -53,7 +53,7 @@ void tsn_store_collect(void *store, const struct tsn_snapshot_record *record);
 void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta);
 
 enum tsn_store_progress { TSN_STORE_IDLE, TSN_STORE_WRITING, TSN_STORE_DONE, TSN_STORE_FAILED };
-/* DONE and FAILED are reported once. After FAILED with action RETRY the records are
+/* DONE and FAILED are reported once. After FAILED with remedy RETRY the records are
  * kept and begin may be called again; STAND_BY: somebody else owns the state. */
 enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failure *failure);
 /* The same, waiting up to timeout_ms for the write under way. */
