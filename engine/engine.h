@@ -35,9 +35,9 @@ struct tsn_engine_settings tsn_engine_defaults(void);
 
 enum tsn_row_status {
     TSN_ROW_ACCEPTED,
-    TSN_ROW_LATE,       /* accepted, older than the newest accepted */
-    TSN_ROW_TOO_LATE,   /* accepted, its own window features read missing */
-    TSN_ROW_DUPLICATE,  /* dropped */
+    TSN_ROW_LATE,      /* accepted, older than the newest accepted */
+    TSN_ROW_TOO_LATE,  /* accepted, its own window features read missing */
+    TSN_ROW_DUPLICATE, /* dropped */
 };
 
 struct tsn_engine_counts {
@@ -53,7 +53,7 @@ struct tsn_output {
     struct tsn_arena arena;
     uint32_t n_alerts;
     uint32_t alerts_cap;
-    struct tsn_alert *alerts;     /* in the order in which they were raised */
+    struct tsn_alert *alerts; /* in the order in which they were raised */
 };
 
 void tsn_output_init(struct tsn_output *out);
@@ -107,14 +107,14 @@ enum tsn_snapshot_section {
     TSN_SNAPSHOT_ENTITY,
     TSN_SNAPSHOT_EPISODE,
     TSN_SNAPSHOT_LIST,
-    TSN_SNAPSHOT_DEDUP,     /* one record a pane */
+    TSN_SNAPSHOT_DEDUP, /* one record a pane */
     TSN_SNAPSHOT_TIMER,
 };
 
 struct tsn_snapshot_record {
     enum tsn_snapshot_section section;
     uint8_t key[16];
-    const uint8_t *bytes;   /* NULL: the record is gone, delete it */
+    const uint8_t *bytes; /* NULL: the record is gone, delete it */
     size_t len;
 };
 

@@ -37,28 +37,28 @@ enum tsn_unit { TSN_UNIT_NONE, TSN_UNIT_S, TSN_UNIT_MS, TSN_UNIT_MAJOR, TSN_UNIT
 
 /* How one field of the event type is found in a record. */
 struct tsn_field_mapping {
-    const char *field;      /* of the pack's event type; "time" for the event time */
-    const char *pointer;    /* JSON pointer (RFC 6901), or NULL with a constant */
-    const char *constant;   /* value for every record, as text, or NULL */
-    const char *fallback;   /* value when the record has none (`default`), or NULL */
+    const char *field;    /* of the pack's event type; "time" for the event time */
+    const char *pointer;  /* JSON pointer (RFC 6901), or NULL with a constant */
+    const char *constant; /* value for every record, as text, or NULL */
+    const char *fallback; /* value when the record has none (`default`), or NULL */
     enum tsn_time_format time_format;
     enum tsn_unit unit;
-    bool e164;              /* normalise as a telephone number */
-    size_t n_map;           /* enum map: written -> meant */
+    bool e164;    /* normalise as a telephone number */
+    size_t n_map; /* enum map: written -> meant */
     const struct tsn_property *map;
-    uint32_t line;          /* where it stands in the configuration */
+    uint32_t line; /* where it stands in the configuration */
     uint32_t column;
 };
 
 struct tsn_source {
-    const char *name;       /* the topic; for file replay the SOURCE of --input */
-    const char *event;      /* the pack's event type */
+    const char *name;               /* the topic; for file replay the SOURCE of --input */
+    const char *event;              /* the pack's event type */
     struct tsn_number_plan numbers; /* the source's own, else the file's */
     size_t n_fields;
     const struct tsn_field_mapping *fields;
-    uint32_t max_bytes;     /* larger records are rejects; default 64 KiB */
-    const char *record_time;/* file replay: JSON pointer to the record's time stamp (for the
-                               future check), or NULL: no check */
+    uint32_t max_bytes;      /* larger records are rejects; default 64 KiB */
+    const char *record_time; /* file replay: JSON pointer to the record's time stamp (for the
+                                future check), or NULL: no check */
     uint32_t line;
     uint32_t column;
 };
@@ -66,8 +66,8 @@ struct tsn_source {
 struct tsn_config {
     struct tsn_arena arena;
     const char *file;
-    const char *instance;   /* names group id, transactional id and Redis keys */
-    const char *pack;       /* path, resolved against the configuration's folder */
+    const char *instance; /* names group id, transactional id and Redis keys */
+    const char *pack;     /* path, resolved against the configuration's folder */
     struct tsn_engine_settings engine;
 
     struct {
@@ -89,9 +89,9 @@ struct tsn_config {
     size_t n_sources;
     const struct tsn_source *sources;
 
-    bool state_in_memory;   /* state: memory */
+    bool state_in_memory; /* state: memory */
     struct {
-        const char *host;   /* or NULL with unix_socket */
+        const char *host; /* or NULL with unix_socket */
         uint16_t port;
         const char *unix_socket;
         const char *user;
@@ -103,8 +103,8 @@ struct tsn_config {
     tsn_duration_ms start_timeout_ms; /* how long absent servers are waited for at start; 60 s */
     tsn_duration_ms stop_timeout_ms;  /* bound of a clean stop; 20 s */
 
-    const char *key_file;   /* 32 bytes, hex or raw: alert ids, pseudonyms, encryption */
-    bool insecure;          /* no key file: ids and Redis are not protected */
+    const char *key_file; /* 32 bytes, hex or raw: alert ids, pseudonyms, encryption */
+    bool insecure;        /* no key file: ids and Redis are not protected */
 };
 
 /* Reads and checks a configuration. NULL with errors in diags. */

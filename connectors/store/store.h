@@ -21,11 +21,11 @@ struct tsn_store;
 
 /* What a checkpoint says of itself. */
 struct tsn_checkpoint_meta {
-    uint64_t sequence;       /* manifest sequence it corresponds to; 0: none exists */
+    uint64_t sequence; /* manifest sequence it corresponds to; 0: none exists */
     uint8_t program[32];
     uint32_t semantics;
     char cluster_id[64];
-    int64_t written_at_ms;   /* wall clock, for people */
+    int64_t written_at_ms; /* wall clock, for people */
     uint64_t records;
     uint64_t bytes;
 };

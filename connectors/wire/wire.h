@@ -70,22 +70,22 @@ enum tsn_step_kind { TSN_STEP_RUN, TSN_STEP_TICK, TSN_STEP_SWAP };
  * skipped the same way by who replays it. */
 struct tsn_step {
     enum tsn_step_kind kind;
-    uint16_t source;        /* RUN: index into the manifest's origins */
+    uint16_t source; /* RUN: index into the manifest's origins */
     int64_t first;
     int64_t end;
-    int64_t clock_ms;       /* TICK */
-    uint8_t program[32];    /* SWAP: its hash; the bytes are in the programs topic */
+    int64_t clock_ms;    /* TICK */
+    uint8_t program[32]; /* SWAP: its hash; the bytes are in the programs topic */
 };
 
 struct tsn_manifest {
-    uint64_t sequence;      /* 1, 2, ... */
-    uint32_t semantics;     /* TSN_ENGINE_SEMANTICS of the writer */
-    uint8_t program[32];    /* in force before the first step */
+    uint64_t sequence;   /* 1, 2, ... */
+    uint32_t semantics;  /* TSN_ENGINE_SEMANTICS of the writer */
+    uint8_t program[32]; /* in force before the first step */
     const char *cluster_id;
-    size_t n_origins;       /* partitions owned; stable order */
+    size_t n_origins; /* partitions owned; stable order */
     const struct tsn_origin *origins;
-    const int64_t *positions;   /* [n_origins] next offset after this manifest */
-    const int32_t *partitions;  /* [n_origins] partition count of the topic when written */
+    const int64_t *positions;  /* [n_origins] next offset after this manifest */
+    const int32_t *partitions; /* [n_origins] partition count of the topic when written */
     size_t n_steps;
     const struct tsn_step *steps;
     uint64_t n_alerts, n_rejects; /* in this transaction, for accounting */

@@ -24,30 +24,30 @@ struct tsn_event_ref {
     uint16_t source;
     int64_t position;
     tsn_event_ms time_ms;
-    struct tsn_str id;      /* the event's id; empty when its type has none */
+    struct tsn_str id; /* the event's id; empty when its type has none */
 };
 
 /* What one input of the rule was when it fired. */
 struct tsn_evidence {
-    const char *name;       /* "transfer.amount", "f.calls_1h" */
+    const char *name; /* "transfer.amount", "f.calls_1h" */
     struct tsn_value value;
-    bool masked;            /* an entity field: only its last digits may leave the alert */
+    bool masked; /* an entity field: only its last digits may leave the alert */
 };
 
 /* A rule that fired in the episode. */
 struct tsn_alert_hit {
     int rule;
     double points;
-    struct tsn_str reason;  /* rendered, entity fields masked */
+    struct tsn_str reason; /* rendered, entity fields masked */
     struct tsn_event_ref event;
     uint32_t n_evidence;
     const struct tsn_evidence *evidence;
-    bool current;           /* fired by the event that raised this alert */
+    bool current; /* fired by the event that raised this alert */
 };
 
 struct tsn_alert_param {
     const char *name;
-    struct tsn_str value;   /* already cut to its type: a digit tail or a listed word */
+    struct tsn_str value; /* already cut to its type: a digit tail or a listed word */
 };
 
 struct tsn_alert {
@@ -56,9 +56,9 @@ struct tsn_alert {
     enum tsn_level level_before; /* NONE when the episode opened */
     double score;
     bool shadow;
-    uint32_t revision;      /* 1, 2, ... within the episode */
+    uint32_t revision; /* 1, 2, ... within the episode */
     int entity_kind;
-    struct tsn_str entity;  /* the key itself, such as +8613909900001 */
+    struct tsn_str entity;          /* the key itself, such as +8613909900001 */
     struct tsn_event_ref opened_by; /* gives the alert its id */
     struct tsn_event_ref event;     /* that raised this revision */
     tsn_event_ms time_ms;           /* event time of it */

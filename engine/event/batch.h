@@ -23,27 +23,27 @@
  * caller's own table of (topic, partition) or files. */
 struct tsn_row {
     tsn_event_ms time_ms;
-    int64_t position;   /* offset in the partition, or line of the file */
-    uint32_t at;        /* index into the columns of its type */
-    uint16_t type;      /* index into program->types */
+    int64_t position; /* offset in the partition, or line of the file */
+    uint32_t at;      /* index into the columns of its type */
+    uint16_t type;    /* index into program->types */
     uint16_t source;
 };
 
 struct tsn_type_rows {
     uint32_t n;
-    uint32_t *row;              /* [n] index into batch->rows, ascending */
-    tsn_event_ms *time_ms;      /* [n] the same as the rows' */
-    struct tsn_column *fields;  /* [n_fields]; [0] shares time_ms */
+    uint32_t *row;             /* [n] index into batch->rows, ascending */
+    tsn_event_ms *time_ms;     /* [n] the same as the rows' */
+    struct tsn_column *fields; /* [n_fields]; [0] shares time_ms */
 };
 
 struct tsn_batch {
     const struct tsn_program *prog;
     uint32_t n;
-    uint32_t cap;               /* rows of all types together; fixed at new */
+    uint32_t cap; /* rows of all types together; fixed at new */
     struct tsn_row *rows;
     struct tsn_type_rows *types; /* [prog->n_types] */
-    struct tsn_arena memory;    /* the columns; lives as long as the batch */
-    struct tsn_arena text;      /* text cells; reset by tsn_batch_clear */
+    struct tsn_arena memory;     /* the columns; lives as long as the batch */
+    struct tsn_arena text;       /* text cells; reset by tsn_batch_clear */
 };
 
 /* cap: rows, a multiple of 64. Columns of every type are laid out for cap rows

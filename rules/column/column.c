@@ -22,10 +22,10 @@ static const struct {
 };
 
 static const char *const type_names[] = {
-    [TSN_TYPE_BOOL] = "bool",         [TSN_TYPE_INT] = "int",
-    [TSN_TYPE_DOUBLE] = "double",     [TSN_TYPE_STRING] = "string",
+    [TSN_TYPE_BOOL] = "bool",           [TSN_TYPE_INT] = "int",
+    [TSN_TYPE_DOUBLE] = "double",       [TSN_TYPE_STRING] = "string",
     [TSN_TYPE_TIMESTAMP] = "timestamp", [TSN_TYPE_DURATION] = "duration",
-    [TSN_TYPE_NULL] = "null",         [TSN_TYPE_LIST] = "list",
+    [TSN_TYPE_NULL] = "null",           [TSN_TYPE_LIST] = "list",
     [TSN_TYPE_HANDLE] = "list handle",
 };
 
@@ -47,8 +47,8 @@ const char *tsn_type_name(enum tsn_type type)
     return type_names[type];
 }
 
-void tsn_column_alloc(struct tsn_column *column, enum tsn_rep rep, size_t n_rows,
-                      bool with_errors, struct tsn_arena *arena)
+void tsn_column_alloc(struct tsn_column *column, enum tsn_rep rep, size_t n_rows, bool with_errors,
+                      struct tsn_arena *arena)
 {
     size_t words = tsn_bits_words(n_rows);
     *column = (struct tsn_column){.rep = rep};

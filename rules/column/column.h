@@ -129,7 +129,7 @@ const char *tsn_type_name(enum tsn_type type);
 
 /* Cells and bitmaps for n_rows, bitmaps zero (all missing), cells unset except
  * TSN_REP_BOOL's bits, which are zero. with_errors gives an error bitmap. */
-void tsn_column_alloc(struct tsn_column *column, enum tsn_rep rep, size_t n_rows,
-                      bool with_errors, struct tsn_arena *arena);
+void tsn_column_alloc(struct tsn_column *column, enum tsn_rep rep, size_t n_rows, bool with_errors,
+                      struct tsn_arena *arena);
 
 #endif

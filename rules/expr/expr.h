@@ -109,8 +109,8 @@ struct tsn_value {
         bool b;
         int64_t i;
         double d;
-        struct tsn_str s;       /* borrowed: input, set or the evaluator's arena */
-        struct tsn_time t;      /* timestamp and duration */
+        struct tsn_str s;  /* borrowed: input, set or the evaluator's arena */
+        struct tsn_time t; /* timestamp and duration */
         const struct tsn_list_value *list;
     };
     const char *error;     /* TSN_STATE_ERROR: what failed; static or in the arena */

@@ -16,6 +16,7 @@ _Noreturn void tsn_must_failed(const char *what, const char *file, int line);
 /* A pointer that may not be NULL, such as what an allocator gave: running out
  * of memory ends the process (the kernel's overcommit makes anything else a
  * fiction), and recovery from Kafka and Redis is the remedy. */
-#define TSN_MUST_ALLOC(p) ((p) ? (void)0 : tsn_must_failed("out of memory: " #p, __FILE__, __LINE__))
+#define TSN_MUST_ALLOC(p)                                                                          \
+    ((p) ? (void)0 : tsn_must_failed("out of memory: " #p, __FILE__, __LINE__))
 
 #endif

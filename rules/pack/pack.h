@@ -20,7 +20,6 @@ typedef char *tsn_pack_open(void *user, const char *name, size_t *len, const cha
  * the call. Returns a program to be released with tsn_program_free, or NULL with
  * at least one error in `diags`. Warnings alone do not refuse. */
 struct tsn_program *tsn_pack_compile(const char *file, const char *text, size_t len,
-                                     tsn_pack_open *open_list, void *user,
-                                     struct tsn_diags *diags);
+                                     tsn_pack_open *open_list, void *user, struct tsn_diags *diags);
 
 #endif

@@ -26,12 +26,12 @@ enum { TSN_NONE = -1 };
 
 /* Bounds of a pack, all checked with a message that names them. */
 enum {
-    TSN_TYPES_MAX = 64,       /* event types: a type is 16 bits in rows, and analysts keep few */
-    TSN_FIELDS_MAX = 256,     /* fields of an event type, time included */
+    TSN_TYPES_MAX = 64,   /* event types: a type is 16 bits in rows, and analysts keep few */
+    TSN_FIELDS_MAX = 256, /* fields of an event type, time included */
     TSN_FEATURES_MAX = 4096,
     TSN_RULES_MAX = 16384,
     TSN_TYPOLOGIES_MAX = 1024,
-    TSN_BY_MAX = 4,           /* fields that together name an entity entry */
+    TSN_BY_MAX = 4, /* fields that together name an entity entry */
 };
 
 enum tsn_level {
@@ -47,15 +47,15 @@ enum tsn_mode { TSN_MODE_LIVE, TSN_MODE_SHADOW, TSN_MODE_DISABLED };
 
 struct tsn_field {
     const char *name;
-    enum tsn_rep rep;       /* TIME_MS for timestamp, MONEY for money, ... */
+    enum tsn_rep rep; /* TIME_MS for timestamp, MONEY for money, ... */
     bool required;
-    int entity_kind;        /* index into program->entity_kinds, or TSN_NONE */
-    struct tsn_dict dict;   /* enum */
-    uint8_t scale;          /* money: digits after the point in state. A constant
-                               currency gives its ISO 4217 exponent; a currency
-                               field gives TSN_MONEY_SCALE_ANY */
-    const char *currency;   /* money: constant currency, or NULL */
-    int currency_field;     /* money: field that holds it, or TSN_NONE */
+    int entity_kind;      /* index into program->entity_kinds, or TSN_NONE */
+    struct tsn_dict dict; /* enum */
+    uint8_t scale;        /* money: digits after the point in state. A constant
+                             currency gives its ISO 4217 exponent; a currency
+                             field gives TSN_MONEY_SCALE_ANY */
+    const char *currency; /* money: constant currency, or NULL */
+    int currency_field;   /* money: field that holds it, or TSN_NONE */
 };
 
 /* Large enough for every ISO 4217 currency: sums over mixed exponents stay integer. */
@@ -64,11 +64,11 @@ enum { TSN_MONEY_SCALE_ANY = 4 };
 /* A feature value as one event type reads it. */
 struct tsn_slot {
     int feature;
-    const char *role;        /* "as_payer", or NULL */
-    const char *name;        /* "calls_1h" or "calls_1h.as_payer": header of exports */
-    int by[TSN_BY_MAX];      /* fields of this event type that name the entity; the
-                                feature's n_by of them. Unused for expr features */
-    bool is_writer;          /* this event type also writes the feature */
+    const char *role;   /* "as_payer", or NULL */
+    const char *name;   /* "calls_1h" or "calls_1h.as_payer": header of exports */
+    int by[TSN_BY_MAX]; /* fields of this event type that name the entity; the
+                           feature's n_by of them. Unused for expr features */
+    bool is_writer;     /* this event type also writes the feature */
 };
 
 struct tsn_event_type {
@@ -79,8 +79,8 @@ struct tsn_event_type {
     int n_slots;
     const struct tsn_slot *slots;
     int n_rules;
-    const int *rules;               /* indexes of the rules on this type, pack order */
-    struct tsn_expr_set *exprs;     /* frozen */
+    const int *rules;           /* indexes of the rules on this type, pack order */
+    struct tsn_expr_set *exprs; /* frozen */
 };
 
 enum tsn_agg {
@@ -101,48 +101,48 @@ enum tsn_agg {
 struct tsn_feature {
     const char *name;
     enum tsn_agg agg;
-    int event;               /* the type that writes; for EXPR the type it is on */
-    int field;               /* aggregated field of the writing type, or TSN_NONE */
+    int event; /* the type that writes; for EXPR the type it is on */
+    int field; /* aggregated field of the writing type, or TSN_NONE */
     int n_by;
-    int by[TSN_BY_MAX];      /* fields of the writing type */
-    int entity_kind;         /* of by[0] */
-    uint32_t where;          /* expression of the writing type, or TSN_EXPR_NONE */
-    uint32_t expr;           /* TSN_AGG_EXPR */
+    int by[TSN_BY_MAX]; /* fields of the writing type */
+    int entity_kind;    /* of by[0] */
+    uint32_t where;     /* expression of the writing type, or TSN_EXPR_NONE */
+    uint32_t expr;      /* TSN_AGG_EXPR */
     tsn_duration_ms window_ms;
     tsn_duration_ms delay_ms;
     bool exclude_current;
     bool at_seen;
-    uint64_t max_keys;       /* n_by > 1: entries kept under one first field; else 0 */
-    uint64_t exact_up_to;    /* distinct: exact to this many values, 0: always */
-    int level;               /* 0: where reads no feature; else 1 + the largest level
-                                among features that where or expr reads. Features of a
-                                level can be computed together, levels in order */
-    enum tsn_rep rep;        /* of its value: INT count distinct; DOUBLE avg stddev;
-                                DURATION_MS time_since; the field's for the rest */
+    uint64_t max_keys;    /* n_by > 1: entries kept under one first field; else 0 */
+    uint64_t exact_up_to; /* distinct: exact to this many values, 0: always */
+    int level;            /* 0: where reads no feature; else 1 + the largest level
+                             among features that where or expr reads. Features of a
+                             level can be computed together, levels in order */
+    enum tsn_rep rep;     /* of its value: INT count distinct; DOUBLE avg stddev;
+                             DURATION_MS time_since; the field's for the rest */
     uint8_t scale;
     const struct tsn_dict *dict;
-    uint64_t identity;       /* hash of event, where, by, aggregate, window ...: same
-                                identity, same state across packs */
-    const char *sentence;    /* "distinct callee of call by caller where ... last 1h" */
+    uint64_t identity;    /* hash of event, where, by, aggregate, window ...: same
+                             identity, same state across packs */
+    const char *sentence; /* "distinct callee of call by caller where ... last 1h" */
 };
 
 /* A piece of a reason: literal text, or an expression rendered after it. */
 struct tsn_reason_part {
     struct tsn_str text;
-    uint32_t expr;           /* TSN_EXPR_NONE at the end */
-    bool masked;             /* an entity field: rendered as its last digits */
-    uint32_t input;          /* the input when the expression is a bare name, else UINT32_MAX */
+    uint32_t expr;  /* TSN_EXPR_NONE at the end */
+    bool masked;    /* an entity field: rendered as its last digits */
+    uint32_t input; /* the input when the expression is a bare name, else UINT32_MAX */
 };
 
 struct tsn_list_write {
     int list;
-    int field;               /* of the rule's event type: the value added */
+    int field; /* of the rule's event type: the value added */
 };
 
 struct tsn_exception {
     const char *name;
-    uint32_t expr;           /* true: the rule does not fire */
-    tsn_event_ms until_ms;   /* after this event time it is void; INT64_MAX none */
+    uint32_t expr;         /* true: the rule does not fire */
+    tsn_event_ms until_ms; /* after this event time it is void; INT64_MAX none */
 };
 
 struct tsn_rule {
@@ -158,28 +158,28 @@ struct tsn_rule {
     const struct tsn_reason_part *reason;
     int n_writes;
     const struct tsn_list_write *writes;
-    tsn_event_ms from_ms;    /* INT64_MIN, INT64_MAX: always in force */
+    tsn_event_ms from_ms; /* INT64_MIN, INT64_MAX: always in force */
     tsn_event_ms until_ms;
     tsn_duration_ms after_ms; /* timer rule: fires this long after; 0: at once */
     uint32_t unless;          /* timer rule: ... unless an event of unless_event with the
                                  same entity made this true meanwhile */
     int unless_event;
-    int timer_by;             /* timer rule: field that names the entity, on `event` */
-    int unless_by;            /* ... and on unless_event */
-    uint64_t version;         /* hash of what the rule says */
+    int timer_by;     /* timer rule: field that names the entity, on `event` */
+    int unless_by;    /* ... and on unless_event */
+    uint64_t version; /* hash of what the rule says */
 };
 
 struct tsn_template_param {
     const char *name;
-    bool tail;               /* digits: the last `digits` of the value; else a closed list */
+    bool tail; /* digits: the last `digits` of the value; else a closed list */
     uint8_t digits;
     int n_values;
     const char *const *values;
 };
 
 struct tsn_template_text {
-    const char *language;    /* BCP 47 */
-    const char *text;        /* with {param} */
+    const char *language; /* BCP 47 */
+    const char *text;     /* with {param} */
 };
 
 struct tsn_template {
@@ -192,17 +192,17 @@ struct tsn_template {
 };
 
 struct tsn_sms_action {
-    int template_;           /* index, or TSN_NONE: no SMS */
+    int template_; /* index, or TSN_NONE: no SMS */
     bool to_entity;
-    int *to_field;           /* [n_types] field of each event type under entity, when !to_entity */
-    int **param_field;       /* [n_params][n_types] field that fills it, or TSN_NONE */
+    int *to_field;     /* [n_types] field of each event type under entity, when !to_entity */
+    int **param_field; /* [n_params][n_types] field that fills it, or TSN_NONE */
 };
 
 struct tsn_action {
     bool present;
     struct tsn_sms_action sms;
-    const char *queue;       /* or NULL */
-    const char *decision;    /* or NULL */
+    const char *queue;    /* or NULL */
+    const char *decision; /* or NULL */
     tsn_duration_ms cooldown_ms;
     tsn_duration_ms valid_for_ms; /* not-after = event time + this */
 };
@@ -220,7 +220,7 @@ struct tsn_typology {
     const int *entity_field; /* [n_types]: field of each event type, or TSN_NONE */
     int n_weights;
     const struct tsn_weight *weights; /* by rule index */
-    const uint32_t *score;   /* [n_types]: score expression, or NULL when weights are used */
+    const uint32_t *score; /* [n_types]: score expression, or NULL when weights are used */
     tsn_duration_ms sum_over_ms;
     bool repeat_sum;
     double thresholds[TSN_LEVELS]; /* INFINITY where a level is absent; [NONE] unused */
@@ -231,19 +231,19 @@ struct tsn_typology {
 struct tsn_list_decl {
     const char *name;
     enum tsn_type of;
-    tsn_duration_ms ttl_ms;  /* entries added by rules; 0: forever */
+    tsn_duration_ms ttl_ms; /* entries added by rules; 0: forever */
     uint64_t max;
-    bool written;            /* some rule adds to it */
+    bool written; /* some rule adds to it */
     const struct tsn_list *initial;
-    uint64_t version;        /* hash of the contents */
+    uint64_t version; /* hash of the contents */
 };
 
 struct tsn_program {
-    const char *pack;        /* name */
-    int64_t version;         /* the author's number */
-    uint8_t hash[32];        /* of the canonical pack and its list files */
+    const char *pack; /* name */
+    int64_t version;  /* the author's number */
+    uint8_t hash[32]; /* of the canonical pack and its list files */
     const char *timezone;
-    enum tsn_mode mode;      /* a whole pack in shadow */
+    enum tsn_mode mode; /* a whole pack in shadow */
     int n_types;
     const struct tsn_event_type *types;
     int n_entity_kinds;
@@ -258,7 +258,7 @@ struct tsn_program {
     const struct tsn_typology *typologies;
     int n_templates;
     const struct tsn_template *templates;
-    int max_level;           /* largest feature level */
+    int max_level; /* largest feature level */
 };
 
 /* Index by name, or TSN_NONE. O(n): for set-up and tests. */

@@ -1,0 +1,16 @@
+/* The commands of the binary: one row here, one file command_<name>.c beside it.
+ *
+ * A command parses its own arguments (argv[0] is its name) and returns an exit
+ * code of enum tsn_exit.
+ */
+#ifndef TSN_CONNECTORS_MAIN_COMMANDS_H
+#define TSN_CONNECTORS_MAIN_COMMANDS_H
+
+/*    name, what it does (one line of `tocsin --help`) */
+#define TSN_COMMAND_TABLE(X)
+
+#define TSN_COMMAND_DECLARE(name, what) int tsn_command_##name(int argc, char **argv);
+TSN_COMMAND_TABLE(TSN_COMMAND_DECLARE)
+#undef TSN_COMMAND_DECLARE
+
+#endif
