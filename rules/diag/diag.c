@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/column/column.h"
 #include "rules/must/must.h"
 
 void tsn_diags_init(struct tsn_diags *diags)
