@@ -28,7 +28,7 @@ static void print_usage(FILE *out)
 
 static int unknown_command(const char *name)
 {
-    const char *names[sizeof commands / sizeof commands[0]];
+    const char *names[sizeof commands / sizeof commands[0]] = {NULL};
     size_t n = 0;
     while (commands[n].name) {
         names[n] = commands[n].name;
