@@ -4,6 +4,15 @@
  * A checkpoint is a consistent cut of the engine at one manifest sequence, whole
  * or absent. The caller cuts, waits until that manifest is committed, then hands
  * the cut over: a store never holds state ahead of Kafka.
+ *
+ * The order in a leader's life:
+ *   open -> meta, load (or nothing stored) -> follow the manifests -> claim ->
+ *   again and again: tsn_snapshot_cut(eng, tsn_store_wants_whole(store),
+ *   tsn_store_collect, store); wait for Kafka's commit; begin; poll -> close.
+ *
+ * All functions are called by one thread, the caller's; the store has one more of
+ * its own, which writes. How state lies in Redis, and why each crash leaves a whole
+ * checkpoint behind: connectors/store/layout.h.
  */
 #ifndef TSN_CONNECTORS_STORE_STORE_H
 #define TSN_CONNECTORS_STORE_STORE_H
@@ -26,35 +35,71 @@ struct tsn_checkpoint_meta {
     uint32_t semantics;
     char cluster_id[64];
     int64_t written_at_ms; /* wall clock, for people */
-    uint64_t records;
-    uint64_t bytes;
+    uint64_t records;      /* filled by the store: in this checkpoint's cut */
+    uint64_t bytes;        /* the same: bytes written for it */
+    bool whole;            /* given to begin: the cut held all records */
 };
 
-/* Connects and checks the server (policy noeviction, version, password). */
+/* Connects and checks the server (policy noeviction, version, password, role).
+ * RETRY when it cannot be reached or is still loading; CONFIG when a person must
+ * mend something: the text says what. */
 struct tsn_store *tsn_store_open(const struct tsn_config *config, const struct tsn_keys *keys,
                                  struct tsn_failure *failure);
+/* Waits for the write under way, at most the configured redis time-out a command. */
 void tsn_store_close(struct tsn_store *store);
+
+/* What is allowed and yet unwise about this server (no appendonly, a check that an
+ * ACL forbade); NULL when there is nothing to say. For the log at start. */
+const char *tsn_store_warning(const struct tsn_store *store);
 
 /* Reads the newest whole checkpoint's meta; sequence 0 when there is none. */
 bool tsn_store_meta(struct tsn_store *store, struct tsn_checkpoint_meta *meta,
                     struct tsn_failure *failure);
-/* Loads it into a fresh engine. */
+
+/* Loads it into a fresh engine. After a failure the engine holds part of a state:
+ * throw it away. RETRY: load again (the checkpoint moved on, Redis went away);
+ * CONFIG: what is stored cannot be used (lost in part, rolled back, other key):
+ * the text says so; state can be rebuilt from Kafka. With sequence 0 in *meta
+ * nothing was stored and nothing loaded. */
 bool tsn_store_load(struct tsn_store *store, struct tsn_engine *eng,
                     struct tsn_checkpoint_meta *meta, struct tsn_failure *failure);
+
+/* The same for whoever is no engine. The record is borrowed for the call; false
+ * with a static reason in *why ends the load. */
+typedef bool tsn_store_reader(void *user, const struct tsn_snapshot_record *record,
+                              const char **why);
+bool tsn_store_read(struct tsn_store *store, tsn_store_reader *reader, void *user,
+                    struct tsn_checkpoint_meta *meta, struct tsn_failure *failure);
+
+/* How far a load is, called about once a percent; NULL for none. */
+typedef void tsn_store_watcher(void *user, unsigned percent, uint64_t records, uint64_t bytes);
+void tsn_store_watch(struct tsn_store *store, tsn_store_watcher *watcher, void *user);
+
 /* Takes ownership of the state in the store (a new owner nonce): whoever wrote
  * before loses its next compare-and-set. Call once when becoming the leader. */
 bool tsn_store_claim(struct tsn_store *store, struct tsn_failure *failure);
 
+/* Whether the next cut must hold all records, because what the store has is not
+ * what the engine's changes build on: nothing was loaded, somebody wrote since, or
+ * Redis lost or rolled back what it had. Ask before every cut; say what was cut in
+ * meta.whole. Cheap. */
+bool tsn_store_wants_whole(struct tsn_store *store);
+
 /* Collects a cut: pass tsn_store_collect as the sink of tsn_snapshot_cut, with the
- * store as its user pointer. Copies and seals; no I/O. */
+ * store as its user pointer. One copy into a buffer; no I/O, no sealing: that is
+ * done by the writing thread. Not while a checkpoint is WRITING. */
 void tsn_store_collect(void *store, const struct tsn_snapshot_record *record);
 /* Writes what was collected since the last begin, in a thread of the store's; the
- * result comes by tsn_store_poll. One checkpoint at a time. */
+ * result comes by tsn_store_poll. One checkpoint at a time. Sequences never fall,
+ * except for a whole cut. */
 void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta);
 
 enum tsn_store_progress { TSN_STORE_IDLE, TSN_STORE_WRITING, TSN_STORE_DONE, TSN_STORE_FAILED };
 /* DONE and FAILED are reported once. After FAILED with remedy RETRY the records are
- * kept and begin may be called again; STAND_BY: somebody else owns the state. */
+ * kept: cut again (changes since, or all when wants_whole says so) and begin again;
+ * newer records replace kept ones. STAND_BY: somebody else owns the state. No other
+ * remedy comes from a write: whatever a person must mend in Redis, the engine goes
+ * on without it and the text says what. */
 enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failure *failure);
 /* The same, waiting up to timeout_ms for the write under way. */
 enum tsn_store_progress tsn_store_wait(struct tsn_store *store, tsn_duration_ms timeout_ms,
