@@ -59,6 +59,8 @@ struct tsn_output {
 void tsn_output_init(struct tsn_output *out);
 void tsn_output_clear(struct tsn_output *out);
 void tsn_output_free(struct tsn_output *out);
+/* A new zeroed alert at the end; valid until the next add. For engine/score. */
+struct tsn_alert *tsn_output_add(struct tsn_output *out);
 
 struct tsn_engine;
 

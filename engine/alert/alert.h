@@ -15,7 +15,8 @@
 #include "rules/program/program.h"
 
 /* Hits kept per episode as evidence: enough for a person to read; the score
- * still counts all. */
+ * still counts all. When there are more, the oldest hit of a rule that has another
+ * goes first, so that every rule stays explained as long as it can. */
 enum { TSN_ALERT_HITS_MAX = 32 };
 
 /* An event that an alert rests on. */
@@ -63,13 +64,14 @@ struct tsn_alert {
     struct tsn_event_ref event;     /* that raised this revision */
     tsn_event_ms time_ms;           /* event time of it */
     tsn_event_ms not_before_ms;
-    tsn_event_ms not_after_ms;
+    tsn_event_ms not_after_ms;       /* INT64_MAX: the action states no end */
     const struct tsn_action *action; /* of the level; NULL: none declared */
-    struct tsn_str sms_to;           /* empty: no SMS (none asked for, or no number) */
+    struct tsn_str sms_to;           /* empty: no SMS (none asked for, no number, muted) */
+    bool sms_muted;                  /* the level's cooldown holds the SMS back */
     uint32_t n_params;
     const struct tsn_alert_param *params;
     uint32_t n_hits;
-    const struct tsn_alert_hit *hits; /* oldest first, at most TSN_ALERT_HITS_MAX newest */
+    const struct tsn_alert_hit *hits; /* those in force, oldest first */
 };
 
 #endif
