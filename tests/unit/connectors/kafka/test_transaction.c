@@ -1,9 +1,10 @@
 /* The transaction table: each sequence of results leads where it must. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "connectors/kafka/transaction.h"
 

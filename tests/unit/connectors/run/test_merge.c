@@ -1,9 +1,10 @@
 /* The merge of partitions, case by case and against a naive one. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <stdlib.h>
 
@@ -99,7 +100,7 @@ static void drain(unsigned seed, tsn_duration_ms slack_ms)
             times[l][r] = t;
         }
     }
-    int64_t last = INT64_MIN;
+    int64_t last = 0;
     for (size_t n = 0; n < LANES * ROWS;) {
         struct tsn_merge_lane lanes[LANES];
         for (int l = 0; l < LANES; l++) {
