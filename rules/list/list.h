@@ -20,7 +20,8 @@ struct tsn_list;
 #define TSN_LIST_FOREVER INT64_MAX
 
 /* of: TSN_TYPE_STRING or TSN_TYPE_INT. max 0: no bound. When a bounded list is
- * full, the entry that expires first goes (ties: the one added first). */
+ * full, the entry that expires first goes (ties: the one added first), be it the
+ * new one. */
 struct tsn_list *tsn_list_new(enum tsn_type of, uint64_t max);
 struct tsn_list *tsn_list_copy(const struct tsn_list *list);
 void tsn_list_free(struct tsn_list *list);
@@ -44,7 +45,8 @@ void tsn_list_expire(struct tsn_list *list, tsn_event_ms until_ms);
 size_t tsn_list_size(const struct tsn_list *list);
 
 /* Entries in the order in which they were first added: index 0 .. size - 1.
- * For ints `s` is empty, for strings `i` is 0. */
+ * For ints `s` is empty, for strings `i` is 0; text is borrowed until the next
+ * change. A list that has lost entries is compacted by the call: one thread. */
 struct tsn_list_entry {
     struct tsn_str s;
     int64_t i;

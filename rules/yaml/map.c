@@ -1,0 +1,150 @@
+/* YAML trees: finding keys, and saying what is wrong with a node. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules/must/must.h"
+#include "rules/yaml/yaml.h"
+
+struct tsn_place tsn_yaml_place(const struct tsn_yaml *doc, const struct tsn_yaml_node *node)
+{
+    return (struct tsn_place){doc->file, node ? node->line : 0, node ? node->column : 0};
+}
+
+static void add(const struct tsn_yaml *doc, enum tsn_severity severity,
+                const struct tsn_yaml_node *node, const char *advice, const char *format,
+                va_list args)
+{
+    char message[1024];
+    vsnprintf(message, sizeof message, format, args);
+    tsn_diags_add(doc->diags, severity, tsn_yaml_place(doc, node), doc->text, doc->len, advice,
+                  "%s", message);
+}
+
+void tsn_yaml_error(const struct tsn_yaml *doc, const struct tsn_yaml_node *node,
+                    const char *advice, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(doc, TSN_SEVERITY_ERROR, node, advice, format, args);
+    va_end(args);
+}
+
+void tsn_yaml_warn(const struct tsn_yaml *doc, const struct tsn_yaml_node *node, const char *advice,
+                   const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(doc, TSN_SEVERITY_WARNING, node, advice, format, args);
+    va_end(args);
+}
+
+const char *tsn_yaml_kind_name(const struct tsn_yaml_node *node)
+{
+    switch (node->kind) {
+    case TSN_YAML_MAP:
+        return "a map";
+    case TSN_YAML_SEQUENCE:
+        return "a list";
+    default:
+        return node->n == 0 && node->style == TSN_YAML_PLAIN ? "nothing" : "text";
+    }
+}
+
+const struct tsn_yaml_node *tsn_yaml_get(const struct tsn_yaml_node *map, const char *key)
+{
+    if (!map || map->kind != TSN_YAML_MAP) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < map->n; i++) {
+        if (strcmp(map->pairs[i].key.text, key) == 0) {
+            return &map->pairs[i].value;
+        }
+    }
+    return NULL;
+}
+
+static bool is_kind(const struct tsn_yaml *doc, const struct tsn_yaml_node *node, const char *what,
+                    enum tsn_yaml_kind kind, const char *kind_name, const char *advice)
+{
+    if (!node) {
+        return false;
+    }
+    if (node->kind == kind) {
+        return true;
+    }
+    tsn_yaml_error(doc, node, advice, "%s must be %s, this is %s", what, kind_name,
+                   tsn_yaml_kind_name(node));
+    return false;
+}
+
+bool tsn_yaml_is_map(const struct tsn_yaml *doc, const struct tsn_yaml_node *node, const char *what)
+{
+    return is_kind(doc, node, what, TSN_YAML_MAP, "a map", "write `name: value` lines");
+}
+
+bool tsn_yaml_is_sequence(const struct tsn_yaml *doc, const struct tsn_yaml_node *node,
+                          const char *what)
+{
+    return is_kind(doc, node, what, TSN_YAML_SEQUENCE, "a list",
+                   "write [a, b] or one `- item` a line");
+}
+
+/* "known are: a, b, c", cut where a reader would stop. */
+static char *known_list(const char *const *known, size_t n_known)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    TSN_MUST_ALLOC(out);
+    fprintf(out, "known are: ");
+    for (size_t i = 0; i < n_known; i++) {
+        if (i == 24) {
+            fprintf(out, " ... (%zu in all)", n_known);
+            break;
+        }
+        fprintf(out, "%s%s", i ? ", " : "", known[i]);
+    }
+    fclose(out);
+    TSN_MUST_ALLOC(text);
+    return text;
+}
+
+void tsn_yaml_unknown(const struct tsn_yaml *doc, const struct tsn_yaml_node *node,
+                      const char *what, const char *wrong, const char *const *known, size_t n_known)
+{
+    const char *nearest = tsn_nearest_name(wrong, known, n_known);
+    if (nearest) {
+        tsn_yaml_error(doc, node, NULL, "unknown %s '%s'; did you mean '%s'?", what, wrong,
+                       nearest);
+        return;
+    }
+    char *advice = n_known ? known_list(known, n_known) : NULL;
+    tsn_yaml_error(doc, node, advice, "unknown %s '%s'%s", what, wrong,
+                   n_known ? "" : "; none is declared");
+    free(advice);
+}
+
+bool tsn_yaml_check_keys(const struct tsn_yaml *doc, const struct tsn_yaml_node *map,
+                         const char *what, const char *const *known, size_t n_known)
+{
+    if (!map || map->kind != TSN_YAML_MAP) {
+        return false;
+    }
+    bool ok = true;
+    for (uint32_t i = 0; i < map->n; i++) {
+        const struct tsn_yaml_node *key = &map->pairs[i].key;
+        bool found = false;
+        for (size_t k = 0; k < n_known && !found; k++) {
+            found = strcmp(key->text, known[k]) == 0;
+        }
+        if (!found) {
+            char key_of[96];
+            snprintf(key_of, sizeof key_of, "key of %s:", what);
+            tsn_yaml_unknown(doc, key, key_of, key->text, known, n_known);
+            ok = false;
+        }
+    }
+    return ok;
+}
