@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rules/arena/arena.h"
 #include "rules/column/column.h"
 #include "rules/expr/expr.h"
 #include "rules/list/list.h"
@@ -175,6 +176,7 @@ struct tsn_template_param {
     uint8_t digits;
     int n_values;
     const char *const *values;
+    const char *fallback; /* shown when nothing fills it; NULL: then no SMS is sent */
 };
 
 struct tsn_template_text {
