@@ -7,7 +7,8 @@
 #define TSN_CONNECTORS_MAIN_COMMANDS_H
 
 /*    name, what it does (one line of `tocsin --help`) */
-#define TSN_COMMAND_TABLE(X)
+#define TSN_COMMAND_TABLE(X)                                                                       \
+    X(simulate, "write a city's calls, messages and payments, scams inside, as files")
 
 #define TSN_COMMAND_DECLARE(name, what) int tsn_command_##name(int argc, char **argv);
 TSN_COMMAND_TABLE(TSN_COMMAND_DECLARE)
