@@ -1,0 +1,141 @@
+/* Redis: one connection that pipelines, and its errors as struct tsn_failure.
+ *
+ * The transport alone knows what a server is: sockets, time-outs, login, TLS (not
+ * yet) and, once there is more than one node, which of them holds a key. That is
+ * why every command is appended with the key that routes it, and why replies are
+ * taken in the order of the commands whatever node gave them. hiredis is included
+ * in this folder and nowhere else.
+ *
+ * Synchronous on purpose: hiredis 0.14 has no command time-out on its asynchronous
+ * contexts, and the caller is a thread that has nothing else to do. Any error on a
+ * connection ends it (half-read replies cannot be trusted); the next connect makes
+ * a new one, not sooner than a back-off allows.
+ *
+ * One thread at a time a connection.
+ */
+#ifndef TSN_CONNECTORS_REDIS_REDIS_H
+#define TSN_CONNECTORS_REDIS_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "connectors/failure/failure.h"
+
+/* Unsent and unanswered command bytes before a caller should take replies: enough
+ * to hide the round trip, little enough that hiredis and the server stay small. */
+enum { TSN_REDIS_WINDOW_BYTES = 1024 * 1024 };
+
+struct tsn_redis_address {
+    const char *host; /* or NULL with unix_socket */
+    uint16_t port;
+    const char *unix_socket;
+    const char *user;     /* or NULL: the default user */
+    const char *password; /* or NULL: no login */
+    int database;
+    int64_t timeout_ms; /* of connecting and of each reply; 0 means 5 s */
+};
+
+/* A piece of a command. */
+struct tsn_redis_part {
+    const void *p;
+    size_t len;
+};
+
+enum tsn_reply_kind {
+    TSN_REPLY_TEXT, /* a string or a status */
+    TSN_REPLY_INTEGER,
+    TSN_REPLY_LIST,
+    TSN_REPLY_NIL,
+    TSN_REPLY_ERROR,
+};
+
+struct tsn_redis;
+struct tsn_reply;
+
+/* The strings of the address are borrowed for the connection's life. No I/O yet. */
+struct tsn_redis *tsn_redis_new(const struct tsn_redis_address *address);
+void tsn_redis_free(struct tsn_redis *redis);
+
+/* "redis 127.0.0.1:6379 db 0", for messages. */
+const char *tsn_redis_name(const struct tsn_redis *redis);
+
+/* Connects, logs in and selects the database unless connected. RETRY without
+ * trying when the last attempt failed less than the back-off ago (50 ms doubling to
+ * 2 s); wait_ms, if given, says how long to wait before asking again. */
+bool tsn_redis_connect(struct tsn_redis *redis, int64_t *wait_ms, struct tsn_failure *failure);
+/* Counts connections made: whoever keeps something per connection compares it. */
+uint64_t tsn_redis_epoch(const struct tsn_redis *redis);
+/* Whether there is no connection now: none was made yet, or it broke. */
+bool tsn_redis_broken(const struct tsn_redis *redis);
+/* Ends the connection; replies not yet taken are lost. */
+void tsn_redis_drop(struct tsn_redis *redis);
+
+/* Queues a command. key: what routes it, or NULL for a command without keys. The
+ * parts are copied. Needs a connection. */
+void tsn_redis_append(struct tsn_redis *redis, const char *key, int n,
+                      const struct tsn_redis_part *parts);
+/* Commands whose reply was not taken, and the bytes of them not known to have been
+ * received. */
+unsigned tsn_redis_pending(const struct tsn_redis *redis);
+size_t tsn_redis_pending_bytes(const struct tsn_redis *redis);
+
+/* The reply of the oldest command pending; sends what is queued first. NULL with
+ * the connection dropped when it broke or timed out: then whether the commands
+ * pending were executed is unknown. A reply that is an error is a reply. */
+struct tsn_reply *tsn_redis_take(struct tsn_redis *redis, struct tsn_failure *failure);
+/* append + take, with nothing else pending. An error reply is NULL with its
+ * failure, and the connection lives on. */
+struct tsn_reply *tsn_redis_ask(struct tsn_redis *redis, const char *key, int n,
+                                const struct tsn_redis_part *parts, struct tsn_failure *failure);
+
+void tsn_reply_free(struct tsn_reply *reply);
+enum tsn_reply_kind tsn_reply_kind(const struct tsn_reply *reply);
+/* TEXT and ERROR; NUL-terminated besides. "" for other kinds. */
+const char *tsn_reply_text(const struct tsn_reply *reply, size_t *len);
+int64_t tsn_reply_integer(const struct tsn_reply *reply);
+/* Elements of a LIST, 0 for other kinds; they belong to the list. */
+size_t tsn_reply_n(const struct tsn_reply *reply);
+const struct tsn_reply *tsn_reply_at(const struct tsn_reply *reply, size_t i);
+
+/* Whether the error reply starts with this code ("NOSCRIPT"). */
+bool tsn_reply_is_error(const struct tsn_reply *reply, const char *code);
+
+/* The one translation of Redis errors: an error reply's code -> remedy and text. */
+bool tsn_redis_failure(const struct tsn_redis *redis, const struct tsn_reply *error,
+                       struct tsn_failure *failure);
+/* The same for an error's text; `where` names the server. */
+bool tsn_redis_translate(const char *where, const char *error, struct tsn_failure *failure);
+
+/* ---- scripts ------------------------------------------------------------------ */
+
+/* A Lua script: sent whole once a connection, by its hash after that. A server that
+ * forgot it (restart, failover, SCRIPT FLUSH) says NOSCRIPT: then it is sent whole
+ * again, once. */
+struct tsn_script {
+    const char *text;
+    char sha[41];   /* filled by the first use */
+    uint64_t epoch; /* connection that knows it */
+};
+
+/* Makes sure that the server knows the script. */
+bool tsn_script_load(struct tsn_redis *redis, struct tsn_script *script,
+                     struct tsn_failure *failure);
+/* Queues a call of a loaded script. parts: the keys, then the arguments; the first
+ * key routes. The caller handles NOSCRIPT: tsn_script_forget, load, call again. */
+void tsn_script_append(struct tsn_redis *redis, const struct tsn_script *script, int n_keys, int n,
+                       const struct tsn_redis_part *parts);
+void tsn_script_forget(struct tsn_script *script);
+/* load + call + NOSCRIPT handled. Nothing else may be pending. */
+struct tsn_reply *tsn_script_ask(struct tsn_redis *redis, struct tsn_script *script, int n_keys,
+                                 int n, const struct tsn_redis_part *parts,
+                                 struct tsn_failure *failure);
+
+/* ---- what a server must be ----------------------------------------------------- */
+
+/* Whether state may live on this server: version, policy, role, cluster mode. False
+ * with the remedy in *failure. *warning gets what is allowed and yet unwise, or "". */
+bool tsn_redis_check(struct tsn_redis *redis, char *warning, size_t warning_cap,
+                     struct tsn_failure *failure);
+
+#endif
