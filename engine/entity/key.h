@@ -1,0 +1,32 @@
+/* Key: the hash by which an entity is known.
+ *
+ * Keys compare by type and value: an enum is its name, money its amount whatever
+ * its scale, 0.0 and -0.0 are one number and all NaNs one. The kind of entity is
+ * in the hash, so `+3531` as a line and as an account are two entities.
+ */
+#ifndef TSN_ENGINE_ENTITY_KEY_H
+#define TSN_ENGINE_ENTITY_KEY_H
+
+#include <stdint.h>
+
+#include "engine/entity/table.h"
+#include "rules/column/column.h"
+
+/* What a kind of entity contributes to its keys: a hash of its name. */
+uint64_t tsn_key_seed(const char *kind);
+
+/* Keys of rows [0, n) of a column; zero where the cell is missing. ~10 ns a row. */
+void tsn_key_column(const struct tsn_column *column, uint32_t n, uint64_t seed,
+                    struct tsn_key *keys);
+
+/* Key of an entry named by several keys, zero if one of them is. */
+struct tsn_key tsn_key_join(const struct tsn_key *keys, int n);
+
+/* An 8-byte word that tells values of a column apart, for `distinct`. The cell is
+ * valid. */
+uint64_t tsn_key_word(const struct tsn_column *column, uint32_t row);
+
+/* The double with one bit pattern for each number. */
+uint64_t tsn_key_double(double d);
+
+#endif

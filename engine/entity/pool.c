@@ -1,0 +1,127 @@
+#include "engine/entity/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rules/must/must.h"
+
+struct tsn_pool_block {
+    struct tsn_pool_block *next;
+};
+
+enum {
+    FINE_BYTES = 256,        /* below: classes of 16 bytes */
+    LARGE_BYTES = 32 * 1024, /* above: malloc */
+    CHUNK_BYTES = 2 * 1024 * 1024,
+};
+
+/* Under AddressSanitizer every block is its own allocation, so that a use after
+ * free or an overrun is seen. */
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_EVERY_BLOCK_ALONE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_EVERY_BLOCK_ALONE 1
+#endif
+#endif
+#ifndef POOL_EVERY_BLOCK_ALONE
+#define POOL_EVERY_BLOCK_ALONE 0
+#endif
+
+void tsn_pool_init(struct tsn_pool *pool)
+{
+    memset(pool, 0, sizeof *pool);
+}
+
+void tsn_pool_end(struct tsn_pool *pool)
+{
+    while (pool->chunks) {
+        struct tsn_pool_block *chunk = pool->chunks;
+        pool->chunks = chunk->next;
+        free(chunk);
+    }
+    memset(pool, 0, sizeof *pool);
+}
+
+/* 16-byte steps up to 256, then four steps an octave: 320 384 448 512 640 ... */
+static unsigned class_of(size_t bytes, size_t *rounded)
+{
+    if (bytes <= FINE_BYTES) {
+        unsigned step = bytes ? (unsigned)((bytes + 15) / 16) : 1;
+        *rounded = (size_t)step * 16;
+        return step - 1;
+    }
+    unsigned octave = 63 - (unsigned)__builtin_clzll((unsigned long long)(bytes - 1));
+    size_t quarter = (size_t)1 << (octave - 2);
+    size_t steps = (bytes - ((size_t)1 << octave) + quarter - 1) / quarter;
+    *rounded = ((size_t)1 << octave) + steps * quarter;
+    return FINE_BYTES / 16 + (octave - 8) * 4 + (unsigned)steps - 1;
+}
+
+size_t tsn_pool_size(size_t bytes)
+{
+    size_t rounded = 0;
+    if (bytes > LARGE_BYTES) {
+        return (bytes + 4095) & ~(size_t)4095;
+    }
+    class_of(bytes, &rounded);
+    return rounded;
+}
+
+static void *carve(struct tsn_pool *pool, size_t bytes)
+{
+    if (pool->rest < bytes) {
+        /* The rest of the old chunk is lost: at most 32 KiB in 2 MiB. */
+        struct tsn_pool_block *chunk = aligned_alloc(CHUNK_BYTES, CHUNK_BYTES);
+        TSN_MUST_ALLOC(chunk);
+        madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE);
+        chunk->next = pool->chunks;
+        pool->chunks = chunk;
+        pool->next = (uint8_t *)chunk + 64;
+        pool->rest = CHUNK_BYTES - 64;
+        pool->n_grown++;
+    }
+    void *block = pool->next;
+    pool->next += bytes;
+    pool->rest -= bytes;
+    return block;
+}
+
+void *tsn_pool_alloc(struct tsn_pool *pool, size_t bytes)
+{
+    size_t rounded = tsn_pool_size(bytes);
+    pool->used_bytes += rounded;
+    if (rounded > LARGE_BYTES || POOL_EVERY_BLOCK_ALONE) {
+        void *large = malloc(rounded);
+        TSN_MUST_ALLOC(large);
+        pool->n_grown++;
+        return large;
+    }
+    unsigned class = class_of(bytes, &rounded);
+    TSN_MUST(class < TSN_POOL_CLASSES);
+    struct tsn_pool_block *block = pool->vacant[class];
+    if (block) {
+        pool->vacant[class] = block->next;
+        return block;
+    }
+    return carve(pool, rounded);
+}
+
+void tsn_pool_free(struct tsn_pool *pool, void *block, size_t bytes)
+{
+    if (!block) {
+        return;
+    }
+    size_t rounded = tsn_pool_size(bytes);
+    TSN_MUST(pool->used_bytes >= rounded);
+    pool->used_bytes -= rounded;
+    if (rounded > LARGE_BYTES || POOL_EVERY_BLOCK_ALONE) {
+        free(block);
+        return;
+    }
+    unsigned class = class_of(bytes, &rounded);
+    struct tsn_pool_block *vacant = block;
+    vacant->next = pool->vacant[class];
+    pool->vacant[class] = vacant;
+}

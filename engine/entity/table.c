@@ -1,0 +1,150 @@
+#include "engine/entity/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rules/must/must.h"
+
+enum { SLOTS_FIRST = 1024, HUGE_PAGE = 2 * 1024 * 1024 };
+
+static struct tsn_table_slot *slots_new(uint64_t n)
+{
+    size_t bytes = n * sizeof(struct tsn_table_slot);
+    if (bytes < HUGE_PAGE) {
+        struct tsn_table_slot *small = calloc(n, sizeof *small);
+        TSN_MUST_ALLOC(small);
+        return small;
+    }
+    struct tsn_table_slot *slots = aligned_alloc(HUGE_PAGE, bytes);
+    TSN_MUST_ALLOC(slots);
+    madvise(slots, bytes, MADV_HUGEPAGE);
+    memset(slots, 0, bytes);
+    return slots;
+}
+
+void tsn_table_init(struct tsn_table *table)
+{
+    memset(table, 0, sizeof *table);
+    table->slots = slots_new(SLOTS_FIRST);
+    table->mask = SLOTS_FIRST - 1;
+}
+
+void tsn_table_end(struct tsn_table *table)
+{
+    for (uint32_t i = 0; i < table->n_chunks; i++) {
+        free(table->chunks[i]);
+    }
+    free(table->chunks);
+    free(table->slots);
+    memset(table, 0, sizeof *table);
+}
+
+static void slot_put(struct tsn_table_slot *slots, uint64_t mask, struct tsn_key key,
+                     uint32_t number)
+{
+    uint64_t i = key.lo & mask;
+    while (slots[i].number) {
+        i = (i + 1) & mask;
+    }
+    slots[i] = (struct tsn_table_slot){.tag = (uint32_t)key.hi, .number = number + 1};
+}
+
+static void grow(struct tsn_table *table)
+{
+    uint64_t n = (table->mask + 1) * 2;
+    struct tsn_table_slot *slots = slots_new(n);
+    for (uint64_t i = 0; i <= table->mask; i++) {
+        if (table->slots[i].number) {
+            uint32_t number = table->slots[i].number - 1;
+            const struct tsn_key *key = tsn_table_record(table, number);
+            slot_put(slots, n - 1, *key, number);
+        }
+    }
+    free(table->slots);
+    table->slots = slots;
+    table->mask = n - 1;
+}
+
+/* A free record keeps the number of the next one behind its zero key. */
+static uint32_t *vacant_next(const struct tsn_table *table, uint32_t number)
+{
+    uint8_t *record = tsn_table_record(table, number);
+    return (uint32_t *)(void *)(record + sizeof(struct tsn_key));
+}
+
+static uint32_t number_take(struct tsn_table *table)
+{
+    if (table->vacant) {
+        uint32_t number = table->vacant - 1;
+        table->vacant = *vacant_next(table, number);
+        return number;
+    }
+    if (table->n_numbers == table->n_chunks * TSN_TABLE_CHUNK) {
+        TSN_MUST(table->n_numbers < UINT32_MAX - TSN_TABLE_CHUNK);
+        size_t bytes = (size_t)TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES;
+        table->chunks = realloc(table->chunks, (table->n_chunks + 1) * sizeof *table->chunks);
+        TSN_MUST_ALLOC(table->chunks);
+        table->chunks[table->n_chunks] = aligned_alloc(TSN_TABLE_RECORD_BYTES, bytes);
+        TSN_MUST_ALLOC(table->chunks[table->n_chunks]);
+        table->n_chunks++;
+    }
+    return table->n_numbers++;
+}
+
+void *tsn_table_add(struct tsn_table *table, struct tsn_key key, uint32_t *number)
+{
+    TSN_MUST(key.lo | key.hi);
+    if (((uint64_t)table->n + 1) * 8 > (table->mask + 1) * 5) {
+        grow(table);
+    }
+    uint32_t at = number_take(table);
+    void *record = tsn_table_record(table, at);
+    memset(record, 0, TSN_TABLE_RECORD_BYTES);
+    memcpy(record, &key, sizeof key);
+    slot_put(table->slots, table->mask, key, at);
+    table->n++;
+    table->n_created++;
+    *number = at;
+    return record;
+}
+
+/* Moves later slots of the same run back over the hole, so that no probe meets a
+ * gap: Knuth 6.4, algorithm R. */
+static void slot_close(struct tsn_table *table, uint64_t hole)
+{
+    uint64_t mask = table->mask;
+    for (uint64_t i = (hole + 1) & mask; table->slots[i].number; i = (i + 1) & mask) {
+        const struct tsn_key *key = tsn_table_record(table, table->slots[i].number - 1);
+        uint64_t home = key->lo & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            table->slots[hole] = table->slots[i];
+            hole = i;
+        }
+    }
+    table->slots[hole] = (struct tsn_table_slot){0};
+}
+
+void tsn_table_remove(struct tsn_table *table, struct tsn_key key)
+{
+    for (uint64_t i = key.lo & table->mask;; i = (i + 1) & table->mask) {
+        struct tsn_table_slot slot = table->slots[i];
+        TSN_MUST(slot.number);
+        struct tsn_key *at = tsn_table_record(table, slot.number - 1);
+        if (slot.tag != (uint32_t)key.hi || at->lo != key.lo || at->hi != key.hi) {
+            continue;
+        }
+        slot_close(table, i);
+        memset(at, 0, TSN_TABLE_RECORD_BYTES);
+        *vacant_next(table, slot.number - 1) = table->vacant;
+        table->vacant = slot.number;
+        table->n--;
+        return;
+    }
+}
+
+size_t tsn_table_footprint(const struct tsn_table *table)
+{
+    return (table->mask + 1) * sizeof *table->slots +
+           (size_t)table->n_chunks * TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES;
+}

@@ -1,0 +1,75 @@
+/* Dedup: which (event type, event id) were accepted lately.
+ *
+ * 64-bit hashes in one-minute panes of event time. One open-addressing table over
+ * all panes answers the question with one cache miss; a look-up in each of ten
+ * panes would cost ten. Forgetting a pane is free - a slot of a forgotten pane
+ * counts as empty, and a few slots are cleaned with every row that is added - so
+ * no minute ever stalls. Each pane also lists its hashes, for checkpoints.
+ *
+ * Two ids with one hash make the second look like a duplicate: for 10^7 ids in
+ * memory a new id meets that with probability 5 * 10^-13.
+ */
+#ifndef TSN_ENGINE_EVENT_DEDUP_H
+#define TSN_ENGINE_EVENT_DEDUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/event/batch.h"
+
+/* What one id costs, table and list: the cap is counted in these. */
+enum { TSN_DEDUP_ID_BYTES = 40 };
+
+struct tsn_dedup_pane {
+    int64_t minute; /* floor(t / 60 s) */
+    uint64_t *hashes;
+    size_t n, cap;
+    bool dirty; /* grew since the last cut */
+};
+
+struct tsn_dedup_slot {
+    uint64_t hash;
+    int64_t minute; /* INT64_MIN: empty */
+};
+
+struct tsn_dedup {
+    tsn_duration_ms window_ms;
+    uint64_t n_max;
+    struct tsn_dedup_slot *slots;
+    uint64_t mask;
+    uint64_t n_used; /* slots that are not empty, forgotten ones too */
+    uint64_t n;      /* ids remembered */
+    uint64_t sweep_at;
+    struct tsn_dedup_pane *panes; /* remembered, by minute */
+    size_t n_panes, panes_cap;
+    int64_t kept_from; /* minutes before it are forgotten */
+    int64_t *gone;     /* minutes of panes that a cut has and that are forgotten */
+    size_t n_gone, gone_cap;
+    bool cut_once;
+};
+
+/* window_ms 0: everything is new. */
+void tsn_dedup_init(struct tsn_dedup *dedup, tsn_duration_ms window_ms, uint64_t cap_bytes);
+void tsn_dedup_free(struct tsn_dedup *dedup);
+
+/* The hash of an id, as its column has it: by the event type's name, and by value. */
+uint64_t tsn_dedup_hash(uint64_t type_seed, const struct tsn_column *ids, uint32_t row);
+
+/* Is it a duplicate? If not, and its pane is not forgotten, it is remembered.
+ * newest_ms: E before this row. */
+bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms,
+                    tsn_event_ms newest_ms);
+
+/* Remembers a hash of a pane, from a checkpoint. */
+void tsn_dedup_remember(struct tsn_dedup *dedup, uint64_t hash, int64_t minute);
+
+static inline void tsn_dedup_prefetch(const struct tsn_dedup *dedup, uint64_t hash)
+{
+    __builtin_prefetch(&dedup->slots[hash & dedup->mask]);
+}
+
+/* Bytes in use. */
+uint64_t tsn_dedup_bytes(const struct tsn_dedup *dedup);
+
+#endif

@@ -1,0 +1,181 @@
+/* Cell: the log of rows itself. See window.h. */
+#include <string.h>
+
+#include "engine/window/window.h"
+#include "rules/must/must.h"
+
+enum { ROWS_FIRST = 3 };
+
+static uint64_t *row_at(struct tsn_cell *cell, const struct tsn_window_layout *layout, uint32_t i)
+{
+    return cell->words + (size_t)(cell->head + i) * layout->stride;
+}
+
+static struct tsn_cell *block_new(const struct tsn_window_layout *layout, struct tsn_pool *pool,
+                                  uint64_t rows)
+{
+    size_t row_bytes = layout->stride * sizeof(uint64_t);
+    size_t bytes = tsn_pool_size(sizeof(struct tsn_cell) + rows * row_bytes);
+    struct tsn_cell *cell = tsn_pool_alloc(pool, bytes);
+    uint64_t cap = (bytes - sizeof *cell) / row_bytes;
+    TSN_MUST(cap < UINT32_MAX / 2 && bytes / 16 < UINT32_MAX);
+    *cell = (struct tsn_cell){.cap = (uint32_t)cap, .units = (uint32_t)(bytes / 16)};
+    return cell;
+}
+
+static void block_free(struct tsn_cell *cell, struct tsn_pool *pool)
+{
+    tsn_pool_free(pool, cell, (size_t)cell->units * 16);
+}
+
+struct tsn_cell *tsn_cell_new(const struct tsn_window_layout *layout, struct tsn_pool *pool)
+{
+    return block_new(layout, pool, ROWS_FIRST);
+}
+
+static void texts_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                       struct tsn_pool *pool, uint32_t n)
+{
+    for (uint32_t i = 0; layout->n_texts && i < n; i++) {
+        const uint64_t *row = row_at(cell, layout, i);
+        for (int k = 0; k < layout->n_texts; k++) {
+            struct tsn_text *text = (struct tsn_text *)(uintptr_t)row[layout->texts[k]];
+            if (text) {
+                tsn_pool_free(pool, text, sizeof *text + text->len);
+            }
+        }
+    }
+}
+
+void tsn_cell_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool)
+{
+    if (!cell) {
+        return;
+    }
+    texts_free(cell, layout, pool, cell->n);
+    if (cell->runs) {
+        tsn_runs_free(cell, layout, pool);
+    }
+    block_free(cell, pool);
+}
+
+uint32_t tsn_cell_after(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                        tsn_event_ms t)
+{
+    /* Most questions are about the newest few rows: gallop from the end. */
+    uint32_t hi = cell->n;
+    uint32_t step = 1;
+    uint32_t lo = 0;
+    while (hi > 0) {
+        uint32_t probe = hi > step ? hi - step : 0;
+        if ((tsn_event_ms)tsn_cell_row(cell, layout, probe)[0] <= t) {
+            lo = probe + 1;
+            break;
+        }
+        hi = probe;
+        step *= 2;
+    }
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if ((tsn_event_ms)tsn_cell_row(cell, layout, mid)[0] <= t) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return hi;
+}
+
+static void drop_first(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                       struct tsn_pool *pool, uint32_t n)
+{
+    if (n == 0) {
+        return;
+    }
+    if (cell->runs) {
+        tsn_runs_trim(cell, layout, pool, n);
+    }
+    texts_free(cell, layout, pool, n);
+    cell->head += n;
+    cell->n -= n;
+}
+
+static void move_to(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                    struct tsn_pool *pool, uint64_t rows)
+{
+    struct tsn_cell *old = *cell;
+    struct tsn_cell *to = block_new(layout, pool, rows);
+    to->n = old->n;
+    to->runs = old->runs;
+    memcpy(to->words, row_at(old, layout, 0), (size_t)old->n * layout->stride * sizeof(uint64_t));
+    block_free(old, pool);
+    *cell = to;
+}
+
+/* A place behind the last row: dead rows go first, then rows move to the front if
+ * a quarter is free there, then the block grows by half. */
+static void room_for_one(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                         struct tsn_pool *pool, tsn_event_ms dead_ms)
+{
+    struct tsn_cell *at = *cell;
+    if (at->head + at->n < at->cap) {
+        return;
+    }
+    drop_first(at, layout, pool, tsn_cell_after(at, layout, dead_ms));
+    if (at->head > at->cap / 4) {
+        memmove(at->words, row_at(at, layout, 0),
+                (size_t)at->n * layout->stride * sizeof(uint64_t));
+        at->head = 0;
+        return;
+    }
+    move_to(cell, layout, pool, (uint64_t)at->n + at->n / 2 + 2);
+}
+
+void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                    struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms)
+{
+    room_for_one(cell, layout, pool, dead_ms);
+    struct tsn_cell *at = *cell;
+    size_t row_bytes = layout->stride * sizeof(uint64_t);
+    uint32_t i = at->n;
+    if (i > 0 && (tsn_event_ms)row_at(at, layout, i - 1)[0] > (tsn_event_ms)row[0]) {
+        i = tsn_cell_after(at, layout, (tsn_event_ms)row[0]);
+        memmove(row_at(at, layout, i + 1), row_at(at, layout, i), (at->n - i) * row_bytes);
+    }
+    memcpy(row_at(at, layout, i), row, row_bytes);
+    at->n++;
+    if (at->runs) {
+        tsn_runs_wrote(at, layout, pool, i);
+    } else if (at->n > TSN_WINDOW_SCAN_MAX) {
+        tsn_runs_new(at, layout, pool);
+    }
+}
+
+void tsn_cell_expire(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool, tsn_event_ms dead_ms)
+{
+    struct tsn_cell *at = *cell;
+    drop_first(at, layout, pool, tsn_cell_after(at, layout, dead_ms));
+    if (at->runs && at->n < TSN_WINDOW_SCAN_MAX / 2) {
+        tsn_runs_free(at, layout, pool);
+    }
+    if (at->n < at->cap / 4 && at->cap > 2 * ROWS_FIRST) {
+        move_to(cell, layout, pool, (uint64_t)at->n + at->n / 2 + 2);
+    }
+}
+
+void tsn_cell_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool, uint32_t item, tsn_event_ms asof_ms, tsn_event_ms time_ms,
+                   struct tsn_reading *out)
+{
+    const struct tsn_window_item *it = &layout->items[item];
+    const struct tsn_window_lane *lane = &layout->lanes[it->lane];
+    tsn_event_ms to = tsn_window_minus(asof_ms, lane->delay_ms);
+    if (cell->runs && tsn_runs_read(cell, layout, pool, it, to, time_ms, out)) {
+        return;
+    }
+    uint32_t hi = tsn_cell_after(cell, layout, to);
+    uint32_t lo = tsn_cell_after(cell, layout, tsn_window_minus(to, lane->window_ms));
+    tsn_window_scan(cell, layout, pool, it, lo, hi, time_ms, out);
+}

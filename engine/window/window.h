@@ -1,0 +1,177 @@
+/* Window: the rows of one entity in one stream, and what is read off them.
+ *
+ * A stream is a set of features that the same events write under the same
+ * fields. Their rows are kept once, in time order, however many windows and
+ * aggregates look at them: a row is its time, a word that says which filters it
+ * passed and which values it has, and the values, 8 bytes each.
+ *
+ * A small log is scanned: a dozen rows are one or two cache lines, and most
+ * entities never have more. A large one gets running totals (runs.c), one lane
+ * for each interval (window, delay, clock), that advance as reads advance, so
+ * that a read in order costs O(1) amortised. A read behind its lane scans. Both
+ * give the same bits; a test compares them.
+ *
+ * Callers: engine/feature walks batches over cells, engine/snapshot copies them.
+ */
+#ifndef TSN_ENGINE_WINDOW_WINDOW_H
+#define TSN_ENGINE_WINDOW_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/entity/pool.h"
+#include "rules/program/program.h"
+
+/* A log longer than this gets running totals. Measured with bench_windows. */
+enum { TSN_WINDOW_SCAN_MAX = 16 };
+
+/* How a value is kept in its word. */
+enum tsn_window_kind {
+    TSN_WINDOW_INTEGER, /* int, money, time, duration, bool, enum code */
+    TSN_WINDOW_DOUBLE,
+    TSN_WINDOW_HASH, /* of a string: enough to tell values apart */
+    TSN_WINDOW_TEXT, /* struct tsn_text *, owned by the row */
+};
+
+struct tsn_text {
+    uint32_t len;
+    char p[];
+};
+
+/* One feature of the stream. */
+struct tsn_window_item {
+    enum tsn_agg agg;
+    enum tsn_window_kind kind;
+    uint8_t lane;
+    uint8_t word; /* of the value in a row; 0 when the aggregate has none */
+    bool is_double;
+    bool plain;    /* read off the lane's edges: no total to keep */
+    bool scanned;  /* sums of doubles: added up on every read, in order */
+    double unit;   /* 10^scale: what an average of money is divided by */
+    uint64_t need; /* bits a row must have to count */
+};
+
+/* An interval: (now - delay - window, now - delay]. */
+struct tsn_window_lane {
+    tsn_duration_ms window_ms;
+    tsn_duration_ms delay_ms;
+    bool seen;      /* now is the entity's newest time, not the event's */
+    uint16_t first; /* its items are contiguous */
+    uint16_t n;
+};
+
+struct tsn_window_layout {
+    uint16_t n_items;
+    uint8_t n_lanes;
+    uint8_t stride; /* words of a row: time, bits if any, values */
+    bool has_bits;
+    uint8_t n_texts;
+    uint8_t texts[62];       /* words that hold text */
+    tsn_duration_ms keep_ms; /* largest window + delay */
+    struct tsn_window_item *items;
+    struct tsn_window_lane *lanes;
+};
+
+struct tsn_runs;
+
+struct tsn_cell {
+    uint32_t n;            /* rows */
+    uint32_t head;         /* the first one's place */
+    uint32_t cap;          /* places for rows */
+    uint32_t units;        /* of 16 bytes in this block */
+    struct tsn_runs *runs; /* running totals, or NULL */
+    uint64_t words[];
+};
+
+struct tsn_reading {
+    enum tsn_state state;
+    union {
+        int64_t i;
+        double d;
+        const struct tsn_text *text; /* until the next write */
+    };
+};
+
+/* First row of a cell at or behind index i (0 .. n). */
+static inline const uint64_t *tsn_cell_row(const struct tsn_cell *cell,
+                                           const struct tsn_window_layout *layout, uint32_t i)
+{
+    return cell->words + (size_t)(cell->head + i) * layout->stride;
+}
+
+/* An empty cell. Freed with tsn_cell_free. */
+struct tsn_cell *tsn_cell_new(const struct tsn_window_layout *layout, struct tsn_pool *pool);
+void tsn_cell_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool);
+
+/* Puts a row behind all rows with row[0] <= its time. `row` is layout->stride
+ * words; texts in it become the cell's. Rows with time <= dead_ms may be dropped
+ * when room is needed: no later read will look there. The cell may move. O(1)
+ * amortised in order, O(rows behind) when late. */
+void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                    struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms);
+
+/* Drops rows with time <= dead_ms, and memory no longer needed. */
+void tsn_cell_expire(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool, tsn_event_ms dead_ms);
+
+/* The value of one item as of asof_ms (the event's time, or the entity's newest);
+ * time_ms is the event's own, from which time_since counts. */
+void tsn_cell_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool, uint32_t item, tsn_event_ms asof_ms, tsn_event_ms time_ms,
+                   struct tsn_reading *out);
+
+/* The value of an item over no rows. */
+void tsn_window_empty(const struct tsn_window_item *item, struct tsn_reading *out);
+
+/* ---- between the files of this room ---------------------------------------- */
+
+/* Rows [lo, hi) aggregated anew. */
+void tsn_window_scan(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool, const struct tsn_window_item *item, uint32_t lo,
+                     uint32_t hi, tsn_event_ms time_ms, struct tsn_reading *out);
+
+/* Index of the first row with time > t. O(log n), fast near the end. */
+uint32_t tsn_cell_after(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                        tsn_event_ms t);
+
+static inline bool tsn_window_counts(const struct tsn_window_item *item, const uint64_t *row)
+{
+    return item->need == 0 || (row[1] & item->need) == item->need;
+}
+
+/* a - b that stays at the edge of int64. */
+static inline int64_t tsn_window_minus(int64_t a, int64_t b)
+{
+    int64_t d;
+    if (__builtin_sub_overflow(a, b, &d)) {
+        return b > 0 ? INT64_MIN : INT64_MAX;
+    }
+    return d;
+}
+
+/* What totals give: sum in range, average, deviation. */
+void tsn_window_sum(__int128 sum, struct tsn_reading *out);
+void tsn_window_avg(const struct tsn_window_item *item, __int128 sum, uint64_t n,
+                    struct tsn_reading *out);
+/* over: the sum of squares left 128 bits. */
+void tsn_window_stddev(const struct tsn_window_item *item, __int128 sum, unsigned __int128 squares,
+                       bool over, uint64_t n, struct tsn_reading *out);
+
+void tsn_runs_new(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                  struct tsn_pool *pool);
+void tsn_runs_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool);
+/* A row was put at index i. */
+void tsn_runs_wrote(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                    struct tsn_pool *pool, uint32_t i);
+/* The first n rows are about to go. */
+void tsn_runs_trim(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool, uint32_t n);
+/* False if the lane stands beyond asof_ms: then scan. */
+bool tsn_runs_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool, const struct tsn_window_item *item, tsn_event_ms asof_ms,
+                   tsn_event_ms time_ms, struct tsn_reading *out);
+
+#endif

@@ -1,0 +1,400 @@
+/* Cells against a list of rows read by brute force: every aggregate, in order and
+ * late, across the size at which running totals take over, with rows dropped. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/window/window.h"
+
+enum { ROWS_MAX = 4096, HAS_X = 1 << 2, HAS_D = 1 << 3 };
+
+struct model_row {
+    int64_t time_ms;
+    uint64_t bits;
+    int64_t x;
+    double d;
+};
+
+struct model {
+    struct model_row rows[ROWS_MAX]; /* by (time, order) */
+    int n;
+};
+
+static uint64_t random_state;
+
+static uint64_t next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static int64_t below(int64_t n)
+{
+    return (int64_t)(next_random() % (uint64_t)n);
+}
+
+static void model_put(struct model *model, const struct model_row *row)
+{
+    int i = model->n++;
+    while (i > 0 && model->rows[i - 1].time_ms > row->time_ms) {
+        model->rows[i] = model->rows[i - 1];
+        i--;
+    }
+    model->rows[i] = *row;
+}
+
+/* The value by definition, from the rows that count, in order. */
+static void model_value(const struct tsn_window_item *item, const struct model_row *rows, int n,
+                        int64_t time_ms, struct tsn_reading *out)
+{
+    bool zero =
+        item->agg == TSN_AGG_COUNT || item->agg == TSN_AGG_SUM || item->agg == TSN_AGG_DISTINCT;
+    *out = (struct tsn_reading){.state = zero || n ? TSN_STATE_VALUE : TSN_STATE_MISSING};
+    __int128 s1 = 0;
+    __int128 s2 = 0;
+    double sum = 0.0;
+    double off = 0.0;
+    int best = -1;
+    int64_t different = 0;
+    bool is_min = item->agg == TSN_AGG_MIN;
+    for (int i = 0; i < n; i++) {
+        s1 += rows[i].x;
+        s2 += (__int128)rows[i].x * rows[i].x;
+        sum += rows[i].d;
+        double x = item->is_double ? rows[i].d : (double)rows[i].x;
+        double b = best < 0 ? 0 : item->is_double ? rows[best].d : (double)rows[best].x;
+        if (best < 0 || (isnan(b) && !isnan(x)) || (is_min ? x < b : x > b)) {
+            best = i;
+        }
+        int k = 0;
+        while (rows[k].x != rows[i].x) {
+            k++;
+        }
+        different += k == i;
+    }
+    for (int i = 0; i < n; i++) {
+        off += (rows[i].d - sum / n) * (rows[i].d - sum / n);
+    }
+    switch (item->agg) {
+    case TSN_AGG_COUNT:
+        out->i = n;
+        break;
+    case TSN_AGG_SUM:
+        if (item->is_double) {
+            out->d = sum;
+        } else {
+            out->i = (int64_t)s1;
+        }
+        break;
+    case TSN_AGG_AVG:
+        out->d = item->is_double ? sum / n : (double)s1 / ((double)n * item->unit);
+        break;
+    case TSN_AGG_STDDEV:
+        out->d = item->is_double ? sqrt(off / n)
+                                 : sqrt((double)(n * s2 - s1 * s1)) / ((double)n * item->unit);
+        break;
+    case TSN_AGG_MIN:
+    case TSN_AGG_MAX:
+        if (n && item->is_double) {
+            out->d = rows[best].d;
+        } else if (n) {
+            out->i = rows[best].x;
+        }
+        break;
+    case TSN_AGG_DISTINCT:
+        out->i = different;
+        break;
+    case TSN_AGG_FIRST:
+        out->i = n ? rows[0].x : 0;
+        break;
+    case TSN_AGG_LAST:
+        out->i = n ? rows[n - 1].x : 0;
+        break;
+    case TSN_AGG_TIME_SINCE:
+        out->i = n ? time_ms - rows[n - 1].time_ms : 0;
+        break;
+    case TSN_AGGS:
+        fail();
+    }
+}
+
+static void check(const struct model *model, struct tsn_cell *cell,
+                  const struct tsn_window_layout *layout, struct tsn_pool *pool, int64_t asof_ms,
+                  int64_t time_ms)
+{
+    static struct model_row rows[ROWS_MAX];
+    for (uint32_t k = 0; k < layout->n_items; k++) {
+        const struct tsn_window_item *item = &layout->items[k];
+        const struct tsn_window_lane *lane = &layout->lanes[item->lane];
+        int n = 0;
+        int64_t to = asof_ms - lane->delay_ms;
+        for (int i = 0; i < model->n; i++) {
+            const struct model_row *row = &model->rows[i];
+            if (row->time_ms <= to && row->time_ms > to - lane->window_ms &&
+                (row->bits & item->need) == item->need) {
+                rows[n++] = *row;
+            }
+        }
+        struct tsn_reading want;
+        struct tsn_reading got;
+        model_value(item, rows, n, time_ms, &want);
+        tsn_cell_read(cell, layout, pool, k, asof_ms, time_ms, &got);
+        bool both_nan =
+            item->is_double && want.state == TSN_STATE_VALUE && isnan(want.d) && isnan(got.d);
+        if (want.state != got.state ||
+            (want.state == TSN_STATE_VALUE && want.i != got.i && !both_nan)) {
+            fail_msg("%s of lane %d at %" PRId64 ": %" PRId64 " (%g), not %" PRId64
+                     " (%g), states %d and %d, over %d rows of %d",
+                     item->agg == TSN_AGGS ? "?" : tsn_agg_name(item->agg), item->lane, asof_ms,
+                     got.i, got.d, want.i, want.d, got.state, want.state, n, model->n);
+        }
+    }
+}
+
+/* Every aggregate under two filters on three lanes. */
+static void layout_all(struct tsn_window_layout *layout, struct tsn_window_item *items,
+                       struct tsn_window_lane *lanes)
+{
+    static const struct {
+        int64_t window_ms, delay_ms;
+    } spans[] = {{50, 0}, {400, 0}, {300, 120}};
+    *layout = (struct tsn_window_layout){.n_lanes = 3,
+                                         .stride = 4,
+                                         .has_bits = true,
+                                         .keep_ms = 420,
+                                         .items = items,
+                                         .lanes = lanes};
+    for (int l = 0; l < 3; l++) {
+        lanes[l] = (struct tsn_window_lane){.window_ms = spans[l].window_ms,
+                                            .delay_ms = spans[l].delay_ms,
+                                            .first = layout->n_items};
+        for (int agg = 0; agg < TSN_AGGS; agg++) {
+            bool value = agg != TSN_AGG_COUNT && agg != TSN_AGG_TIME_SINCE;
+            bool edge = agg == TSN_AGG_FIRST || agg == TSN_AGG_LAST || agg == TSN_AGG_DISTINCT;
+            for (int kind = 0; kind < 2; kind++) {
+                bool is_double = kind == 1 && value && !edge;
+                bool sums = agg == TSN_AGG_SUM || agg == TSN_AGG_AVG || agg == TSN_AGG_STDDEV;
+                struct tsn_window_item *item = &items[layout->n_items++];
+                *item = (struct tsn_window_item){.agg = (enum tsn_agg)agg,
+                                                 .lane = (uint8_t)l,
+                                                 .is_double = is_double,
+                                                 .scanned = is_double && sums,
+                                                 .unit = is_double ? 1.0 : 100.0};
+                item->need = kind == 0 ? 1 : 2;
+                if (value) {
+                    item->word = is_double ? 3 : 2;
+                    item->need |= is_double ? HAS_D : HAS_X;
+                }
+                if (!value && kind == 1) {
+                    item->need = 0;
+                    item->plain = true;
+                }
+            }
+        }
+        lanes[l].n = (uint16_t)(layout->n_items - lanes[l].first);
+    }
+}
+
+static void row_random(struct model_row *row, int64_t time_ms, int values)
+{
+    static const double doubles[] = {0.0, -0.0, 1.5, -2.25, 1e17, 0.1};
+    *row = (struct model_row){.time_ms = time_ms, .bits = 1 + next_random() % 15};
+    row->x = values == 0 ? below(8) - 3 : (int64_t)(next_random() >> 8);
+    row->d = values == 0 ? doubles[below(6)] : (double)below(1000) / 7;
+    if (below(20) == 0) {
+        row->d = (double)NAN;
+    }
+}
+
+struct stream_case {
+    const char *why;
+    int late_percent;
+    int64_t step_ms; /* between rows, at most */
+    int values;
+    int rows;
+};
+
+static void run_stream(const struct stream_case *at, uint64_t seed)
+{
+    static struct model model;
+    struct tsn_window_item items[64];
+    struct tsn_window_lane lanes[3];
+    struct tsn_window_layout layout;
+    struct tsn_pool pool;
+    model.n = 0;
+    random_state = seed * 2654435761u + 1;
+    layout_all(&layout, items, lanes);
+    tsn_pool_init(&pool);
+    struct tsn_cell *cell = tsn_cell_new(&layout, &pool);
+    int64_t newest_ms = 1000000;
+    for (int i = 0; i < at->rows; i++) {
+        int64_t lateness_ms = 200;
+        bool late = below(100) < at->late_percent;
+        int64_t time_ms =
+            late ? newest_ms - below(lateness_ms + 1) : newest_ms + below(at->step_ms + 1);
+        newest_ms = time_ms > newest_ms ? time_ms : newest_ms;
+        struct model_row row;
+        row_random(&row, time_ms, at->values);
+        uint64_t words[4] = {(uint64_t)row.time_ms, row.bits};
+        memcpy(&words[2], &row.x, 8);
+        memcpy(&words[3], &row.d, 8);
+        model_put(&model, &row);
+        tsn_cell_write(&cell, &layout, &pool, words, newest_ms - lateness_ms - layout.keep_ms);
+        if (below(50) == 0) {
+            tsn_cell_expire(&cell, &layout, &pool, newest_ms - lateness_ms - layout.keep_ms);
+        }
+        if (below(3) == 0) {
+            check(&model, cell, &layout, &pool, time_ms, time_ms);
+        }
+        if (below(10) == 0) {
+            check(&model, cell, &layout, &pool, newest_ms - below(lateness_ms), newest_ms);
+        }
+    }
+    tsn_cell_free(cell, &layout, &pool);
+    assert_int_equal(pool.used_bytes, 0);
+    tsn_pool_end(&pool);
+}
+
+static void every_aggregate_equals_a_brute_force_scan(void **state)
+{
+    (void)state;
+    static const struct stream_case cases[] = {
+        {"sparse, in order: logs stay small", 0, 120, 0, 600},
+        {"dense, in order: totals take over", 0, 3, 0, 1500},
+        {"dense and often late", 30, 3, 0, 1500},
+        {"equal times", 20, 1, 0, 1000},
+        {"large values", 10, 5, 1, 1000},
+        {"all late: nothing is newest twice", 90, 40, 0, 1000},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+            run_stream(&cases[c], seed + c * 100);
+        }
+    }
+}
+
+/* One item over one lane of 1000 ms. */
+struct single {
+    struct tsn_window_item item;
+    struct tsn_window_lane lane;
+    struct tsn_window_layout layout;
+    struct tsn_pool pool;
+    struct tsn_cell *cell;
+};
+
+static void single_begin(struct single *one, enum tsn_agg agg, bool is_double)
+{
+    *one = (struct single){0};
+    one->item = (struct tsn_window_item){
+        .agg = agg, .word = 1, .is_double = is_double, .unit = 1.0, .scanned = is_double};
+    one->lane = (struct tsn_window_lane){.window_ms = 1000, .n = 1};
+    one->layout = (struct tsn_window_layout){.n_items = 1,
+                                             .n_lanes = 1,
+                                             .stride = 2,
+                                             .keep_ms = 1000,
+                                             .items = &one->item,
+                                             .lanes = &one->lane};
+    tsn_pool_init(&one->pool);
+    one->cell = tsn_cell_new(&one->layout, &one->pool);
+}
+
+static void single_end(struct single *one)
+{
+    tsn_cell_free(one->cell, &one->layout, &one->pool);
+    tsn_pool_end(&one->pool);
+}
+
+static struct tsn_reading single_row(struct single *one, int64_t time_ms, int64_t x)
+{
+    uint64_t row[2] = {(uint64_t)time_ms, (uint64_t)x};
+    struct tsn_reading out;
+    tsn_cell_write(&one->cell, &one->layout, &one->pool, row, time_ms - 1000 - one->layout.keep_ms);
+    tsn_cell_read(one->cell, &one->layout, &one->pool, 0, time_ms, time_ms, &out);
+    return out;
+}
+
+static void a_sum_beyond_64_bits_is_an_error_and_recovers_when_rows_leave(void **state)
+{
+    (void)state;
+    struct single one;
+    single_begin(&one, TSN_AGG_SUM, false);
+    for (int i = 0; i < 100; i++) {
+        struct tsn_reading out = single_row(&one, i, INT64_MAX / 2);
+        assert_int_equal(out.state, i < 2 ? TSN_STATE_VALUE : TSN_STATE_ERROR);
+    }
+    struct tsn_reading out = single_row(&one, 5000, 7);
+    assert_int_equal(out.state, TSN_STATE_VALUE);
+    assert_int_equal(out.i, 7);
+    single_end(&one);
+}
+
+static void a_deviation_beyond_128_bits_is_an_error_and_recovers_when_rows_leave(void **state)
+{
+    (void)state;
+    struct single one;
+    single_begin(&one, TSN_AGG_STDDEV, false);
+    for (int i = 0; i < 100; i++) {
+        struct tsn_reading out = single_row(&one, i, i % 2 ? INT64_MAX : INT64_MIN);
+        assert_int_equal(out.state, i < 1 ? TSN_STATE_VALUE : TSN_STATE_ERROR);
+    }
+    for (int i = 0; i < 100; i++) {
+        single_row(&one, 5000 + i, 6);
+    }
+    struct tsn_reading out = single_row(&one, 5200, 6);
+    assert_int_equal(out.state, TSN_STATE_VALUE);
+    assert_true(out.d == 0.0);
+    single_end(&one);
+}
+
+static void a_monotone_stream_keeps_its_extremes_cheap(void **state)
+{
+    (void)state;
+    struct single one;
+    single_begin(&one, TSN_AGG_MIN, false);
+    one.lane.window_ms = one.layout.keep_ms = 1000000;
+    for (int i = 0; i < 200000; i++) {
+        struct tsn_reading out = single_row(&one, i, i);
+        assert_int_equal(out.i, 0);
+    }
+    single_end(&one);
+}
+
+static void a_window_excludes_its_lower_edge_and_includes_its_upper(void **state)
+{
+    (void)state;
+    struct single one;
+    struct tsn_reading out;
+    single_begin(&one, TSN_AGG_COUNT, false);
+    one.item.plain = true;
+    single_row(&one, 10000, 0);
+    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 9999, 9999, &out);
+    assert_int_equal(out.i, 0);
+    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 10000, 10000, &out);
+    assert_int_equal(out.i, 1);
+    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 10999, 10999, &out);
+    assert_int_equal(out.i, 1);
+    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 11000, 11000, &out);
+    assert_int_equal(out.i, 0);
+    single_end(&one);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_aggregate_equals_a_brute_force_scan),
+        cmocka_unit_test(a_sum_beyond_64_bits_is_an_error_and_recovers_when_rows_leave),
+        cmocka_unit_test(a_deviation_beyond_128_bits_is_an_error_and_recovers_when_rows_leave),
+        cmocka_unit_test(a_monotone_stream_keeps_its_extremes_cheap),
+        cmocka_unit_test(a_window_excludes_its_lower_edge_and_includes_its_upper),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
