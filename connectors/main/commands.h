@@ -8,7 +8,8 @@
 
 /*    name, what it does (one line of `tocsin --help`) */
 #define TSN_COMMAND_TABLE(X)                                                                       \
-    X(simulate, "write a city's calls, messages and payments, scams inside, as files")
+    X(simulate, "write a city's calls, messages and payments, scams inside, as files")             \
+    X(broker, "an embedded Kafka broker for demos; keeps nothing")
 
 #define TSN_COMMAND_DECLARE(name, what) int tsn_command_##name(int argc, char **argv);
 TSN_COMMAND_TABLE(TSN_COMMAND_DECLARE)
