@@ -37,8 +37,8 @@ struct tsn_evidence {
 
 /* A rule that fired in the episode. */
 struct tsn_alert_hit {
-    int rule;
-    double points;
+    int rule;              /* TSN_NONE: the typology's score expression, no rule */
+    double points;         /* weight of the rule; the score itself for a score expression */
     struct tsn_str reason; /* rendered, entity fields masked */
     struct tsn_event_ref event;
     uint32_t n_evidence;
