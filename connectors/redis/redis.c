@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,12 +114,24 @@ static bool broken(struct tsn_redis *redis, struct tsn_failure *failure)
     return false;
 }
 
+/* hiredis writes without MSG_NOSIGNAL: a server that goes away would end the process.
+ * Whoever set a handler of his own keeps it. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction is;
+    if (sigaction(SIGPIPE, NULL, &is) == 0 && is.sa_handler == SIG_DFL) {
+        is.sa_handler = SIG_IGN;
+        sigaction(SIGPIPE, &is, NULL);
+    }
+}
+
 /* A plain TCP or unix socket within the time-out. */
 static bool open_socket(struct tsn_redis *redis, struct tsn_failure *failure)
 {
     const struct tsn_redis_address *to = &redis->address;
     struct timeval timeout = {.tv_sec = to->timeout_ms / 1000,
                               .tv_usec = to->timeout_ms % 1000 * 1000};
+    ignore_sigpipe();
     redisContext *context = to->unix_socket ? redisConnectUnixWithTimeout(to->unix_socket, timeout)
                                             : redisConnectWithTimeout(to->host, to->port, timeout);
     TSN_MUST_ALLOC(context);

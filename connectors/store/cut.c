@@ -1,0 +1,206 @@
+#include "connectors/store/cut.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules/must/must.h"
+
+enum { BLOCK_BYTES = 4 * 1024 * 1024 };
+
+struct tsn_cut_block {
+    struct tsn_cut_block *next;
+    size_t used, cap;
+    uint8_t bytes[];
+};
+
+/* Before each record in a block; unaligned. */
+struct head {
+    uint32_t len;
+    uint32_t gone;
+};
+
+static uint8_t *room(struct tsn_cut *cut, size_t bytes)
+{
+    if (!cut->last || cut->last->cap - cut->last->used < bytes) {
+        size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+        struct tsn_cut_block *block = malloc(sizeof *block + cap);
+        TSN_MUST_ALLOC(block);
+        block->next = NULL;
+        block->used = 0;
+        block->cap = cap;
+        *(cut->last ? &cut->last->next : &cut->first) = block;
+        cut->last = block;
+    }
+    uint8_t *at = cut->last->bytes + cut->last->used;
+    cut->last->used += bytes;
+    return at;
+}
+
+static void add(struct tsn_cut *cut, const uint8_t header[TSN_LAYOUT_HEADER], const uint8_t *bytes,
+                struct head head)
+{
+    uint8_t *at = room(cut, sizeof head + TSN_LAYOUT_HEADER + head.len);
+    memcpy(at, &head, sizeof head);
+    memcpy(at + sizeof head, header, TSN_LAYOUT_HEADER);
+    if (head.len > 0) {
+        memcpy(at + sizeof head + TSN_LAYOUT_HEADER, bytes, head.len);
+    }
+    cut->n++;
+    cut->bytes += head.len;
+}
+
+void tsn_cut_add(struct tsn_cut *cut, const struct tsn_snapshot_record *record)
+{
+    TSN_MUST(record->len <= UINT32_MAX / 2);
+    uint8_t header[TSN_LAYOUT_HEADER];
+    header[0] = (uint8_t)record->section;
+    memcpy(header + 1, record->key, sizeof record->key);
+    bool gone = record->bytes == NULL;
+    add(cut, header, record->bytes,
+        (struct head){.len = gone ? 0 : (uint32_t)record->len, .gone = gone});
+}
+
+void tsn_cut_clear(struct tsn_cut *cut)
+{
+    for (struct tsn_cut_block *block = cut->first, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    *cut = (struct tsn_cut){0};
+}
+
+void tsn_cut_merge(struct tsn_cut *older, struct tsn_cut *newer)
+{
+    if (newer->whole) {
+        tsn_cut_clear(older);
+    }
+    if (!older->first) {
+        bool whole = older->whole;
+        *older = *newer;
+        older->whole |= whole;
+    } else if (newer->first) {
+        older->last->next = newer->first;
+        older->last = newer->last;
+        older->n += newer->n;
+        older->bytes += newer->bytes;
+        older->merged = true;
+    }
+    *newer = (struct tsn_cut){0};
+}
+
+/* Every record of the cut in arrival order, with its pseudonym. */
+static struct tsn_cut_entry *read_entries(const struct tsn_cut *cut, const struct tsn_keys *keys)
+{
+    struct tsn_cut_entry *entries = malloc((cut->n > 0 ? cut->n : 1) * sizeof *entries);
+    TSN_MUST_ALLOC(entries);
+    size_t n = 0;
+    for (const struct tsn_cut_block *block = cut->first; block; block = block->next) {
+        for (size_t at = 0; at < block->used;) {
+            struct head head;
+            memcpy(&head, block->bytes + at, sizeof head);
+            const uint8_t *header = block->bytes + at + sizeof head;
+            struct tsn_cut_entry *entry = &entries[n++];
+            entry->header = header;
+            entry->len = head.len;
+            entry->gone = head.gone != 0;
+            tsn_layout_field(keys, header[0], header + 1, entry->field);
+            at += sizeof head + TSN_LAYOUT_HEADER + head.len;
+        }
+    }
+    TSN_MUST(n == cut->n);
+    return entries;
+}
+
+/* Keeps the last version of every field among entries[0..n), in place; returns how
+ * many are left. table: room for 2 * n rounded up to a power of two. */
+static size_t keep_newest(struct tsn_cut_entry *entries, size_t n, uint32_t *table, size_t table_n)
+{
+    memset(table, 0xff, table_n * sizeof *table);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t hash;
+        memcpy(&hash, entries[i].field + 8, sizeof hash);
+        size_t at = hash & (table_n - 1);
+        while (table[at] != UINT32_MAX &&
+               memcmp(entries[table[at]].field, entries[i].field, TSN_LAYOUT_FIELD) != 0) {
+            at = (at + 1) & (table_n - 1);
+        }
+        if (table[at] == UINT32_MAX) {
+            table[at] = (uint32_t)kept++;
+        }
+        entries[table[at]] = entries[i];
+    }
+    return kept;
+}
+
+static void drop_older(struct tsn_cut_index *index)
+{
+    size_t largest = 0;
+    for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
+        largest = index->n[s] > largest ? index->n[s] : largest;
+    }
+    size_t table_cap = 16;
+    while (table_cap < 2 * largest) {
+        table_cap *= 2;
+    }
+    uint32_t *table = malloc(table_cap * sizeof *table);
+    TSN_MUST_ALLOC(table);
+    index->n_all = 0;
+    for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
+        size_t table_n = 16;
+        while (table_n < 2 * index->n[s]) {
+            table_n *= 2;
+        }
+        index->n[s] = keep_newest(index->entries + index->begin[s], index->n[s], table, table_n);
+        index->n_all += index->n[s];
+    }
+    free(table);
+}
+
+void tsn_cut_index(const struct tsn_cut *cut, const struct tsn_keys *keys,
+                   struct tsn_cut_index *index)
+{
+    *index = (struct tsn_cut_index){0};
+    struct tsn_cut_entry *arrived = read_entries(cut, keys);
+    index->entries = malloc((cut->n > 0 ? cut->n : 1) * sizeof *index->entries);
+    TSN_MUST_ALLOC(index->entries);
+    for (size_t i = 0; i < cut->n; i++) {
+        index->n[tsn_layout_slot(arrived[i].field)]++;
+    }
+    size_t next[TSN_LAYOUT_SLOTS];
+    size_t begin = 0;
+    for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
+        index->begin[s] = next[s] = begin;
+        begin += index->n[s];
+    }
+    for (size_t i = 0; i < cut->n; i++) {
+        index->entries[next[tsn_layout_slot(arrived[i].field)]++] = arrived[i];
+    }
+    free(arrived);
+    index->n_all = cut->n;
+    if (cut->merged) {
+        drop_older(index);
+    }
+}
+
+void tsn_cut_index_free(struct tsn_cut_index *index)
+{
+    free(index->entries);
+    *index = (struct tsn_cut_index){0};
+}
+
+void tsn_cut_compact(struct tsn_cut *cut, struct tsn_cut_index *index, const struct tsn_keys *keys)
+{
+    struct tsn_cut copy = {.whole = cut->whole};
+    for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
+        for (size_t i = 0; i < index->n[s]; i++) {
+            const struct tsn_cut_entry *entry = &index->entries[index->begin[s] + i];
+            add(&copy, entry->header, entry->header + TSN_LAYOUT_HEADER,
+                (struct head){.len = entry->len, .gone = entry->gone});
+        }
+    }
+    tsn_cut_clear(cut);
+    *cut = copy;
+    tsn_cut_index_free(index);
+    tsn_cut_index(cut, keys, index);
+}

@@ -1,0 +1,61 @@
+/* Cut: the records of one checkpoint between the engine and Redis.
+ *
+ * The engine's thread pays one copy a record into large blocks; everything else -
+ * pseudonyms, slots, which of two versions is newer - is done by the writing thread
+ * when it indexes the cut. A cut that could not be written is kept and the next one
+ * is appended to it: the later record of a key wins.
+ */
+#ifndef TSN_CONNECTORS_STORE_CUT_H
+#define TSN_CONNECTORS_STORE_CUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "connectors/store/layout.h"
+#include "engine/engine.h"
+
+struct tsn_cut_block;
+
+struct tsn_cut {
+    struct tsn_cut_block *first;
+    struct tsn_cut_block *last;
+    size_t n;     /* records, versions of one key counted each */
+    size_t bytes; /* of their values */
+    bool whole;   /* holds every record there is */
+    bool merged;  /* may hold several versions of one key */
+};
+
+/* A record of the cut; points into it. */
+struct tsn_cut_entry {
+    const uint8_t *header; /* section and key, TSN_LAYOUT_HEADER bytes; the value follows */
+    uint32_t len;
+    bool gone;
+    uint8_t field[TSN_LAYOUT_FIELD];
+};
+
+/* The newest version of every key, grouped by slot. */
+struct tsn_cut_index {
+    struct tsn_cut_entry *entries;
+    size_t begin[TSN_LAYOUT_SLOTS]; /* entries of slot s: [begin[s], begin[s] + n[s]) */
+    size_t n[TSN_LAYOUT_SLOTS];
+    size_t n_all;
+};
+
+void tsn_cut_add(struct tsn_cut *cut, const struct tsn_snapshot_record *record);
+/* Moves the records of newer behind those of older; newer becomes empty. When newer
+ * is whole, what older held is dropped. */
+void tsn_cut_merge(struct tsn_cut *older, struct tsn_cut *newer);
+/* Empty again; memory is given back. */
+void tsn_cut_clear(struct tsn_cut *cut);
+
+/* O(n): one keyed hash a record. The cut must outlive the index. */
+void tsn_cut_index(const struct tsn_cut *cut, const struct tsn_keys *keys,
+                   struct tsn_cut_index *index);
+void tsn_cut_index_free(struct tsn_cut_index *index);
+
+/* Copies what the index names into a new cut, so that versions that lost free their
+ * memory. */
+void tsn_cut_compact(struct tsn_cut *cut, struct tsn_cut_index *index, const struct tsn_keys *keys);
+
+#endif

@@ -1,0 +1,47 @@
+/* Delta: the part of a checkpoint that changed - written, folded, deleted.
+ *
+ * The three bulk jobs of the writing thread. Each pipelines a bounded window of
+ * commands, stops between two of them when told to, and may be broken off anywhere:
+ * see layout.h for why that is harmless.
+ */
+#ifndef TSN_CONNECTORS_STORE_DELTA_H
+#define TSN_CONNECTORS_STORE_DELTA_H
+
+#include <stdatomic.h>
+
+#include "connectors/store/cut.h"
+#include "connectors/store/root.h"
+
+enum {
+    /* Records a command: about a millisecond of the server's time. */
+    TSN_DELTA_RECORDS = 1000,
+    /* Sealed bytes a command, so that large records do not add up. */
+    TSN_DELTA_BYTES = 256 * 1024,
+};
+
+enum tsn_delta_result {
+    TSN_DELTA_OK,
+    TSN_DELTA_FAILED,  /* see the failure */
+    TSN_DELTA_STOPPED, /* *stop became true */
+    TSN_DELTA_LOST,    /* a slot does not fit the root: Redis lost or rolled back keys */
+};
+
+/* Seals every entry of the index and writes one delta hash a slot under id, empty
+ * ones too: a loader must tell an empty delta from a lost one. *bytes: what was
+ * sent. All of it is acknowledged when this returns OK. */
+enum tsn_delta_result tsn_delta_write(struct tsn_root_place *place,
+                                      const struct tsn_cut_index *index, const char *id,
+                                      const atomic_bool *stop, uint64_t *bytes,
+                                      struct tsn_failure *failure);
+
+/* Folds root's chain into the base of every slot. The root is not changed. */
+enum tsn_delta_result tsn_delta_fold(struct tsn_root_place *place, struct tsn_script *script,
+                                     const struct tsn_root *root, const atomic_bool *stop,
+                                     struct tsn_failure *failure);
+void tsn_delta_fold_script(struct tsn_script *script);
+
+/* Deletes the rubbish that root remembers, once, and counts that in root. */
+enum tsn_delta_result tsn_delta_clean(struct tsn_root_place *place, struct tsn_root *root,
+                                      const atomic_bool *stop, struct tsn_failure *failure);
+
+#endif

@@ -1,0 +1,167 @@
+/* Cuts: collected, merged after a failed write, indexed by slot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "connectors/store/cut.h"
+
+static struct tsn_keys *keys;
+
+static int set_up(void **state)
+{
+    (void)state;
+    keys = tsn_keys_insecure();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tsn_keys_free(keys);
+    return 0;
+}
+
+static void add(struct tsn_cut *cut, uint32_t key, const char *value)
+{
+    struct tsn_snapshot_record record = {.section = TSN_SNAPSHOT_ENTITY,
+                                         .bytes = (const uint8_t *)value,
+                                         .len = value ? strlen(value) : 0};
+    memcpy(record.key, &key, sizeof key);
+    tsn_cut_add(cut, &record);
+}
+
+/* The entry of a key, or NULL; checks that it is there once, in its slot. */
+static const struct tsn_cut_entry *find(const struct tsn_cut_index *index, uint32_t key)
+{
+    const struct tsn_cut_entry *found = NULL;
+    for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
+        for (size_t i = 0; i < index->n[s]; i++) {
+            const struct tsn_cut_entry *entry = &index->entries[index->begin[s] + i];
+            if (memcmp(entry->header + 1, &key, sizeof key) == 0) {
+                assert_null(found);
+                assert_int_equal(tsn_layout_slot(entry->field), s);
+                found = entry;
+            }
+        }
+    }
+    return found;
+}
+
+static void assert_value(const struct tsn_cut_index *index, uint32_t key, const char *value)
+{
+    const struct tsn_cut_entry *entry = find(index, key);
+    assert_non_null(entry);
+    assert_int_equal(entry->gone, value == NULL);
+    assert_int_equal(entry->len, value ? strlen(value) : 0);
+    if (value) {
+        assert_memory_equal(entry->header + TSN_LAYOUT_HEADER, value, entry->len);
+    }
+}
+
+static void every_record_is_indexed_once_in_its_slot(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    struct tsn_cut cut = {0};
+    struct tsn_cut_index index;
+    for (uint32_t i = 0; i < N; i++) {
+        add(&cut, i, i % 7 == 0 ? NULL : i % 2 == 0 ? "even" : "");
+    }
+    tsn_cut_index(&cut, keys, &index);
+    assert_int_equal(index.n_all, N);
+    for (uint32_t i = 0; i < 50; i++) {
+        assert_value(&index, i, i % 7 == 0 ? NULL : i % 2 == 0 ? "even" : "");
+    }
+    tsn_cut_index_free(&index);
+    tsn_cut_clear(&cut);
+}
+
+static void newer_record_wins_when_cuts_are_merged(void **state)
+{
+    (void)state;
+    struct tsn_cut kept = {0};
+    struct tsn_cut newer = {0};
+    struct tsn_cut_index index;
+    add(&kept, 1, "old");
+    add(&kept, 2, "old");
+    add(&kept, 3, NULL);
+    add(&kept, 4, "kept");
+    tsn_cut_merge(&kept, &(struct tsn_cut){0}); /* nothing changed meanwhile */
+    add(&newer, 1, "new");
+    add(&newer, 2, NULL);
+    add(&newer, 3, "back");
+    add(&newer, 5, "more");
+    tsn_cut_merge(&kept, &newer);
+    assert_int_equal(newer.n, 0);
+    for (int again = 0; again < 2; again++) { /* the same after compaction */
+        tsn_cut_index(&kept, keys, &index);
+        assert_int_equal(index.n_all, 5);
+        assert_value(&index, 1, "new");
+        assert_value(&index, 2, NULL);
+        assert_value(&index, 3, "back");
+        assert_value(&index, 4, "kept");
+        assert_value(&index, 5, "more");
+        tsn_cut_compact(&kept, &index, keys);
+        assert_int_equal(kept.n, 5);
+        tsn_cut_index_free(&index);
+    }
+    tsn_cut_clear(&kept);
+}
+
+static void whole_cut_replaces_what_was_kept(void **state)
+{
+    (void)state;
+    struct tsn_cut kept = {0};
+    struct tsn_cut newer = {.whole = true};
+    struct tsn_cut_index index;
+    add(&kept, 1, "old");
+    add(&kept, 2, NULL);
+    add(&newer, 3, "all there is");
+    tsn_cut_merge(&kept, &newer);
+    assert_true(kept.whole);
+    tsn_cut_index(&kept, keys, &index);
+    assert_int_equal(index.n_all, 1);
+    assert_value(&index, 3, "all there is");
+    tsn_cut_index_free(&index);
+    tsn_cut_clear(&kept);
+}
+
+static void kept_whole_cut_stays_whole_with_changes_behind_it(void **state)
+{
+    (void)state;
+    struct tsn_cut kept = {.whole = true};
+    struct tsn_cut newer = {0};
+    struct tsn_cut_index index;
+    add(&kept, 1, "all there is");
+    add(&newer, 1, "changed");
+    tsn_cut_merge(&kept, &newer);
+    assert_true(kept.whole);
+    tsn_cut_index(&kept, keys, &index);
+    assert_int_equal(index.n_all, 1);
+    assert_value(&index, 1, "changed");
+    tsn_cut_index_free(&index);
+    tsn_cut_clear(&kept);
+    /* Also when the whole there was, was nothing. */
+    kept = (struct tsn_cut){.whole = true};
+    newer = (struct tsn_cut){0};
+    add(&newer, 1, "first");
+    tsn_cut_merge(&kept, &newer);
+    assert_true(kept.whole);
+    tsn_cut_clear(&kept);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_record_is_indexed_once_in_its_slot),
+        cmocka_unit_test(newer_record_wins_when_cuts_are_merged),
+        cmocka_unit_test(whole_cut_replaces_what_was_kept),
+        cmocka_unit_test(kept_whole_cut_stays_whole_with_changes_behind_it),
+    };
+    return cmocka_run_group_tests_name("store_cut", tests, set_up, tear_down);
+}
