@@ -165,9 +165,13 @@ struct tsn_rule {
     uint32_t unless;          /* timer rule: ... unless an event of unless_event with the
                                  same entity made this true meanwhile */
     int unless_event;
-    int timer_by;     /* timer rule: field that names the entity, on `event` */
-    int unless_by;    /* ... and on unless_event */
-    uint64_t version; /* hash of what the rule says */
+    int timer_by;         /* timer rule: field that names the entity, on `event` */
+    int unless_by;        /* ... and on unless_event */
+    uint64_t version;     /* hash of what the rule says */
+    const char *severity; /* for people, as written; or NULL */
+    const char *owner;    /* or NULL */
+    int n_tags;
+    const char *const *tags;
 };
 
 struct tsn_template_param {
@@ -197,7 +201,9 @@ struct tsn_sms_action {
     int template_; /* index, or TSN_NONE: no SMS */
     bool to_entity;
     int *to_field;     /* [n_types] field of each event type under entity, when !to_entity */
-    int **param_field; /* [n_params][n_types] field that fills it, or TSN_NONE */
+    int **param_field; /* [n_params][n_types] input of the event type that fills it: a
+                          field, or from n_fields on a slot (the number that a last(...)
+                          remembers); TSN_NONE: the fallback is shown */
 };
 
 struct tsn_action {
@@ -260,7 +266,8 @@ struct tsn_program {
     const struct tsn_typology *typologies;
     int n_templates;
     const struct tsn_template *templates;
-    int max_level; /* largest feature level */
+    int max_level;           /* largest feature level */
+    struct tsn_arena memory; /* holds all of the above but expression sets and lists */
 };
 
 /* Index by name, or TSN_NONE. O(n): for set-up and tests. */

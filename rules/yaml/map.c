@@ -1,10 +1,8 @@
 /* YAML trees: finding keys, and saying what is wrong with a node. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "rules/must/must.h"
 #include "rules/yaml/yaml.h"
 
 struct tsn_place tsn_yaml_place(const struct tsn_yaml *doc, const struct tsn_yaml_node *node)
@@ -92,23 +90,18 @@ bool tsn_yaml_is_sequence(const struct tsn_yaml *doc, const struct tsn_yaml_node
 }
 
 /* "known are: a, b, c", cut where a reader would stop. */
-static char *known_list(const char *const *known, size_t n_known)
+static void known_list(char *out, size_t cap, const char *const *known, size_t n_known)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    TSN_MUST_ALLOC(out);
-    fprintf(out, "known are: ");
-    for (size_t i = 0; i < n_known; i++) {
-        if (i == 24) {
-            fprintf(out, " ... (%zu in all)", n_known);
+    size_t used = (size_t)snprintf(out, cap, "known are: ");
+    for (size_t i = 0; i < n_known && used < cap; i++) {
+        size_t room = cap - used;
+        int len = room < 80 ? snprintf(out + used, room, ", ... (%zu in all)", n_known)
+                            : snprintf(out + used, room, "%s%.60s", i ? ", " : "", known[i]);
+        used += (size_t)len;
+        if (room < 80) {
             break;
         }
-        fprintf(out, "%s%s", i ? ", " : "", known[i]);
     }
-    fclose(out);
-    TSN_MUST_ALLOC(text);
-    return text;
 }
 
 void tsn_yaml_unknown(const struct tsn_yaml *doc, const struct tsn_yaml_node *node,
@@ -120,10 +113,10 @@ void tsn_yaml_unknown(const struct tsn_yaml *doc, const struct tsn_yaml_node *no
                        nearest);
         return;
     }
-    char *advice = n_known ? known_list(known, n_known) : NULL;
-    tsn_yaml_error(doc, node, advice, "unknown %s '%s'%s", what, wrong,
+    char advice[480];
+    known_list(advice, sizeof advice, known, n_known);
+    tsn_yaml_error(doc, node, n_known ? advice : NULL, "unknown %s '%s'%s", what, wrong,
                    n_known ? "" : "; none is declared");
-    free(advice);
 }
 
 bool tsn_yaml_check_keys(const struct tsn_yaml *doc, const struct tsn_yaml_node *map,
