@@ -79,7 +79,7 @@ static void fill_param(struct pack *p, const struct tsn_typology *typology,
             tsn_yaml_error(p->doc, node,
                            "give the parameter a default in the template, or a source for each "
                            "event type",
-                           "nothing fills {%s} when the event is a %s", param->name,
+                           "nothing fills {%s} when the event is of type %s", param->name,
                            p->type_names.items[t]);
         }
     }

@@ -128,9 +128,9 @@ static bool aggregate(struct pack *p, struct tsn_feature *f, const struct tsn_ya
     }
     const struct tsn_field *of = &p->types[f->event].fields[field];
     if (!field_fits(f->agg, of->rep)) {
-        tsn_yaml_error(p->doc, node, NULL, "%s takes %s; '%s' is a %s%s", names[f->agg],
+        tsn_yaml_error(p->doc, node, NULL, "%s takes %s; '%s' is of type %s%s", names[f->agg],
                        fitting(f->agg), of->name,
-                       of->rep == TSN_REP_MONEY  ? "money field"
+                       of->rep == TSN_REP_MONEY  ? "money"
                        : of->rep == TSN_REP_ENUM ? "enum"
                                                  : tsn_type_name(tsn_rep_type(of->rep)),
                        of->rep == TSN_REP_BOOL ? ", which is no number" : "");
@@ -213,8 +213,8 @@ static bool by(struct pack *p, struct tsn_feature *f, const struct tsn_yaml_node
         const struct tsn_field *field = &p->types[f->event].fields[f->by[i]];
         if (!may_be_key(field->rep) || (i == 0 && field->rep == TSN_REP_BOOL)) {
             tsn_yaml_error(p->doc, node, "use a string, int or enum field",
-                           "'%s' cannot be a key: it is a %s", field->name,
-                           field->rep == TSN_REP_MONEY ? "money field"
+                           "'%s' cannot be a key: it is of type %s", field->name,
+                           field->rep == TSN_REP_MONEY ? "money"
                                                        : tsn_type_name(tsn_rep_type(field->rep)));
             ok = false;
         }
@@ -243,7 +243,7 @@ static bool reading_fields(struct pack *p, const struct tsn_feature *f, int type
         const struct tsn_field *from = &p->types[f->event].fields[f->by[i]];
         if (to->rep != from->rep) {
             tsn_yaml_error(p->doc, node, "keys compare by type and value",
-                           "'%s' is a %s, but '%s' in 'by' is a %s", to->name,
+                           "'%s' is of type %s, but '%s' in 'by' of type %s", to->name,
                            tsn_type_name(tsn_rep_type(to->rep)), from->name,
                            tsn_type_name(tsn_rep_type(from->rep)));
             return false;
@@ -251,7 +251,8 @@ static bool reading_fields(struct pack *p, const struct tsn_feature *f, int type
         if (i == 0 && to->entity_kind == TSN_NONE) {
             to->entity_kind = f->entity_kind;
         } else if (i == 0 && to->entity_kind != f->entity_kind) {
-            tsn_yaml_error(p->doc, node, NULL, "'%s' names a %s, but '%s' in 'by' a %s", to->name,
+            tsn_yaml_error(p->doc, node, NULL,
+                           "'%s' names an entity '%s', but '%s' in 'by' names '%s'", to->name,
                            p->kind_names.items[to->entity_kind], from->name,
                            p->kind_names.items[f->entity_kind]);
             return false;

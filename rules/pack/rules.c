@@ -46,7 +46,7 @@ static bool list_write(struct pack *p, struct tsn_rule *rule, const struct tsn_y
     }
     const struct tsn_field *of = &p->types[rule->event].fields[field];
     if (tsn_rep_type(of->rep) != p->list_decls[list].of) {
-        tsn_yaml_error(p->doc, value, NULL, "list '%s' is of %s, field '%s' is a %s", name,
+        tsn_yaml_error(p->doc, value, NULL, "list '%s' is of %s, field '%s' of type %s", name,
                        tsn_type_name(p->list_decls[list].of), of->name,
                        tsn_type_name(tsn_rep_type(of->rep)));
         return false;
@@ -132,7 +132,7 @@ static bool timer_unless(struct pack *p, struct tsn_rule *rule, const struct tsn
     const struct tsn_field *b = &p->types[rule->unless_event].fields[rule->unless_by];
     if (a->rep != b->rep) {
         tsn_yaml_error(p->doc, by ? by : node, "keys compare by type and value",
-                       "'%s' is a %s, but '%s' is a %s", b->name,
+                       "'%s' is of type %s, but '%s' of type %s", b->name,
                        tsn_type_name(tsn_rep_type(b->rep)), a->name,
                        tsn_type_name(tsn_rep_type(a->rep)));
         return false;

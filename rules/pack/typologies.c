@@ -49,7 +49,7 @@ static bool entity(struct pack *p, struct tsn_typology *typology, const struct t
             typology->entity_kind = of->entity_kind;
         } else if (typology->entity_kind != of->entity_kind) {
             tsn_yaml_error(p->doc, value, "a case is open on one kind of entity",
-                           "'%s' names a %s, the typology is about a %s", of->name,
+                           "'%s' names an entity '%s', the typology is about '%s'", of->name,
                            p->kind_names.items[of->entity_kind],
                            p->kind_names.items[typology->entity_kind]);
             ok = false;
@@ -109,7 +109,7 @@ static uint32_t score_expr(struct pack *p, int type, const struct tsn_yaml_node 
         expr = tsn_pack_expr_text(p, type, &text, NULL);
     } else if (is.type != TSN_TYPE_DOUBLE) {
         tsn_yaml_error(p->doc, node, "write condition ? 1.0 : 0.0 for a yes or no",
-                       "a score is a number, this is a %s", tsn_type_name(is.type));
+                       "a score is a number, this is of type %s", tsn_type_name(is.type));
         return TSN_EXPR_NONE;
     }
     const char *list = tsn_pack_reads_written(p, type, expr, false);
