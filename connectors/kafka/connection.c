@@ -63,6 +63,7 @@ static const struct setting fixed[] = {
     {READ | ASK, "enable.partition.eof", "true", "the merge must know who stands at his end"},
     {CONSUMERS, "allow.auto.create.topics", "false", "a topic that is absent is a mistake"},
     {LEAD, "auto.offset.reset", "latest", "the leader's group reads nothing"},
+    {LEAD, "partition.assignment.strategy", "cooperative-sticky", "a leader must keep his seat"},
     {PUBLISH, "enable.idempotence", "true", "transactions need it"},
     {PUBLISH, "acks", "all", "transactions need it"},
 };

@@ -151,8 +151,9 @@ struct tsn_publisher_settings {
 struct tsn_publisher *tsn_publisher_open(const struct tsn_publisher_settings *settings,
                                          struct tsn_failure *failure);
 /* Waits for the thread at most timeout_ms; a transaction under way is left open
- * then, and ended by whoever initialises next. */
-void tsn_publisher_close(struct tsn_publisher *publisher, int timeout_ms);
+ * then, and ended by whoever initialises next. False: the thread is stuck in the
+ * library and may still read the publication, which must be leaked with it. */
+bool tsn_publisher_close(struct tsn_publisher *publisher, int timeout_ms);
 
 /* Readable when the publisher has something to report. */
 int tsn_publisher_fd(const struct tsn_publisher *publisher);

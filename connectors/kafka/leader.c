@@ -36,20 +36,31 @@ static void say(struct tsn_leader *leader, int leads)
     }
 }
 
+/* Cooperative: who joins takes nothing from the one who sits; an eager group would
+ * unseat the leader at every join, and he would drop his state for nothing. */
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
     struct tsn_leader *leader = opaque;
+    rd_kafka_error_t *error;
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         for (int i = 0; i < partitions->cnt; i++) {
             partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
         }
-        rd_kafka_assign(rk, partitions);
-        say(leader, partitions->cnt > 0);
-        return;
+        error = rd_kafka_incremental_assign(rk, partitions);
+        if (!error && partitions->cnt > 0) {
+            say(leader, 1);
+        }
+    } else {
+        if (partitions->cnt > 0) {
+            say(leader, 0);
+        }
+        error = rd_kafka_incremental_unassign(rk, partitions);
     }
-    say(leader, 0);
-    rd_kafka_assign(rk, NULL);
+    if (error) {
+        say(leader, 0);
+        rd_kafka_error_destroy(error);
+    }
 }
 
 static void *attend(void *arg)

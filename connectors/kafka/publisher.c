@@ -388,10 +388,10 @@ struct tsn_publisher *tsn_publisher_open(const struct tsn_publisher_settings *se
     return p;
 }
 
-void tsn_publisher_close(struct tsn_publisher *p, int timeout_ms)
+bool tsn_publisher_close(struct tsn_publisher *p, int timeout_ms)
 {
     if (!p) {
-        return;
+        return true;
     }
     struct timespec until;
     until_in(&until, (unsigned)timeout_ms);
@@ -404,13 +404,14 @@ void tsn_publisher_close(struct tsn_publisher *p, int timeout_ms)
     pthread_mutex_unlock(&p->lock);
     if (!ended) {
         pthread_detach(p->thread); /* stuck in the library: the process is about to end */
-        return;
+        return false;
     }
     pthread_join(p->thread, NULL);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     close(p->report);
     free(p);
+    return true;
 }
 
 int tsn_publisher_fd(const struct tsn_publisher *p)

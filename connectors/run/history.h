@@ -1,0 +1,38 @@
+/* History: the committed manifests, read from Kafka.
+ *
+ * The newest is found by reading from near the end and doubling the distance: the
+ * last offset of the topic is usually a commit marker, never delivered, and an
+ * aborted transaction may hide many records. A sequence is found the same way,
+ * backwards; sequences ascend with offsets because one leader writes at a time and
+ * fencing settles his last transaction first.
+ */
+#ifndef TSN_CONNECTORS_RUN_HISTORY_H
+#define TSN_CONNECTORS_RUN_HISTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "connectors/config/config.h"
+#include "connectors/kafka/kafka.h"
+#include "connectors/wire/wire.h"
+#include "rules/arena/arena.h"
+
+struct tsn_history;
+
+/* `kafka` is borrowed. */
+struct tsn_history *tsn_history_open(const struct tsn_config *config, struct tsn_kafka *kafka,
+                                     struct tsn_failure *failure);
+void tsn_history_close(struct tsn_history *history);
+
+/* The newest committed manifest, in the arena; *found false: there is none. */
+bool tsn_history_tail(struct tsn_history *history, struct tsn_arena *arena,
+                      struct tsn_manifest *manifest, bool *found, struct tsn_failure *failure);
+
+/* The next call of next gives the first manifest whose sequence is >= sequence. */
+bool tsn_history_seek(struct tsn_history *history, uint64_t sequence, struct tsn_failure *failure);
+/* The next manifest, valid until the next call; *end at the end of what was
+ * committed. *timestamp_ms: when it was written (may be NULL). */
+bool tsn_history_next(struct tsn_history *history, struct tsn_manifest *manifest, bool *end,
+                      int64_t *timestamp_ms, struct tsn_failure *failure);
+
+#endif

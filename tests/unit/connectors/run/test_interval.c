@@ -1,0 +1,160 @@
+/* Intervals: steps that join, when one closes, what the manifest of it says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "connectors/run/interval.h"
+
+static void fill(struct tsn_interval *interval)
+{
+    tsn_interval_init(interval, 2);
+    tsn_interval_begin(interval, 7);
+}
+
+static struct tsn_message message(const char *text)
+{
+    return (struct tsn_message){.topic = "alerts", .value = text, .len = strlen(text)};
+}
+
+static void runs_of_one_partition_that_touch_are_one_step(void **state)
+{
+    (void)state;
+    struct tsn_interval interval;
+    fill(&interval);
+    tsn_interval_run(&interval, 0, 10, 20, 1);
+    tsn_interval_run(&interval, 0, 20, 30, 2);
+    assert_int_equal(interval.n_steps, 1);
+    assert_int_equal(interval.steps[0].first, 10);
+    assert_int_equal(interval.steps[0].end, 30);
+    tsn_interval_free(&interval);
+}
+
+static void a_run_without_offsets_is_no_step(void **state)
+{
+    (void)state;
+    struct tsn_interval interval;
+    fill(&interval);
+    tsn_interval_run(&interval, 0, 10, 10, 1);
+    assert_int_equal(interval.n_steps, 0);
+    assert_false(tsn_interval_due(&interval, 50, 1000, 1000000));
+    tsn_interval_free(&interval);
+}
+
+static void a_tick_or_another_partition_between_keeps_runs_apart(void **state)
+{
+    (void)state;
+    struct tsn_interval interval;
+    fill(&interval);
+    tsn_interval_run(&interval, 0, 10, 20, 1);
+    tsn_interval_tick(&interval, 99, 1);
+    tsn_interval_run(&interval, 0, 20, 30, 1);
+    tsn_interval_run(&interval, 1, 5, 6, 1);
+    tsn_interval_run(&interval, 0, 30, 31, 1);
+    assert_int_equal(interval.n_steps, 5);
+    assert_int_equal(interval.steps[1].kind, TSN_STEP_TICK);
+    tsn_interval_free(&interval);
+}
+
+static const struct {
+    const char *why;
+    int64_t step_ms, output_ms; /* 0: none */
+    int64_t now_ms;
+    bool due;
+} cases[] = {
+    {"nothing happened", 0, 0, 1000000, false},
+    {"output waits not longer than busy", 100, 120, 169, false},
+    {"output waited for busy", 100, 120, 170, true},
+    {"steps alone wait for idle", 100, 0, 1099, false},
+    {"steps alone waited for idle", 100, 0, 1100, true},
+    {"late output does not put off idle", 100, 1090, 1100, true},
+};
+
+static void an_interval_is_due_by_its_first_output_or_first_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tsn_interval interval;
+        fill(&interval);
+        if (cases[i].step_ms) {
+            tsn_interval_run(&interval, 0, 1, 2, cases[i].step_ms);
+        }
+        if (cases[i].output_ms) {
+            struct tsn_message m = message("x");
+            tsn_interval_message(&interval, &m, cases[i].output_ms);
+        }
+        if (tsn_interval_due(&interval, 50, 1000, cases[i].now_ms) != cases[i].due) {
+            fail_msg("%s", cases[i].why);
+        }
+        tsn_interval_free(&interval);
+    }
+}
+
+static void a_full_interval_is_due_at_once(void **state)
+{
+    (void)state;
+    struct tsn_interval interval;
+    fill(&interval);
+    for (int64_t i = 0; i < TSN_INTERVAL_STEPS_MAX; i++) {
+        assert_false(tsn_interval_full(&interval));
+        tsn_interval_run(&interval, (uint16_t)(i % 2), i, i + 1, 5);
+    }
+    assert_true(tsn_interval_full(&interval));
+    assert_true(tsn_interval_due(&interval, 50, 1000, 5));
+    tsn_interval_free(&interval);
+}
+
+static void the_sealed_manifest_is_the_last_message_and_reads_back(void **state)
+{
+    (void)state;
+    static const struct tsn_origin origins[] = {{"a", 0}, {"b", 3}};
+    static const int32_t partitions[] = {1, 4};
+    static const int64_t positions[] = {20, 9};
+    struct tsn_interval interval;
+    fill(&interval);
+    tsn_interval_run(&interval, 0, 10, 20, 1);
+    struct tsn_message m = message("an alert");
+    tsn_interval_message(&interval, &m, 1);
+    interval.n_alerts = 1;
+    struct tsn_manifest manifest = {.semantics = 3,
+                                    .cluster_id = "c",
+                                    .n_origins = 2,
+                                    .origins = origins,
+                                    .partitions = partitions};
+    tsn_interval_seal(&interval, &manifest, positions, "manifests");
+    assert_int_equal(interval.publication.n, 2);
+    assert_int_equal(interval.publication.sequence, 7);
+    const struct tsn_message *sealed = &interval.publication.messages[1];
+    assert_string_equal(sealed->topic, "manifests");
+
+    struct tsn_arena arena;
+    tsn_arena_init(&arena, 0);
+    struct tsn_manifest back;
+    const char *why = NULL;
+    assert_true(tsn_wire_manifest_read(sealed->value, sealed->len, &arena, &back, &why));
+    assert_int_equal(back.sequence, 7);
+    assert_int_equal(back.n_steps, 1);
+    assert_int_equal(back.steps[0].end, 20);
+    assert_int_equal(back.positions[1], 9);
+    assert_int_equal(back.partitions[1], 4);
+    assert_int_equal(back.n_alerts, 1);
+    tsn_arena_free(&arena);
+    tsn_interval_free(&interval);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_of_one_partition_that_touch_are_one_step),
+        cmocka_unit_test(a_run_without_offsets_is_no_step),
+        cmocka_unit_test(a_tick_or_another_partition_between_keeps_runs_apart),
+        cmocka_unit_test(an_interval_is_due_by_its_first_output_or_first_step),
+        cmocka_unit_test(a_full_interval_is_due_at_once),
+        cmocka_unit_test(the_sealed_manifest_is_the_last_message_and_reads_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
