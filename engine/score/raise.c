@@ -236,6 +236,7 @@ static void alert_raise(const struct touch *touch, enum tsn_level before)
     alert->opened_by = ref_copy(arena, episode->opened_by);
     alert->event = ref_copy(arena, tsn_hit_event(touch->at, room));
     alert->time_ms = touch->at->row->time_ms;
+    alert->sms_to = (struct tsn_str){"", 0};
     alert->not_before_ms = alert->time_ms;
     alert->not_after_ms = INT64_MAX;
     if (action->present) {

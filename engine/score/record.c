@@ -416,6 +416,7 @@ static bool list_load(struct tsn_score *score, struct tsn_bytes_reader *from, co
     }
     tsn_list_free(score->lists[l]);
     score->lists[l] = list;
+    score->list_changed[l] = false;
     return true;
 }
 

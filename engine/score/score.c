@@ -174,7 +174,9 @@ struct tsn_score *tsn_score_new(const struct tsn_program *prog,
     plan_program(score, prog);
     for (int l = 0; l < prog->n_lists; l++) {
         score->lists[l] = list_start(&prog->lists[l]);
+        score->list_changed[l] = true; /* the first cut holds every list */
     }
+    score->newest_changed = true;
     return score;
 }
 
@@ -369,6 +371,7 @@ static struct tsn_list *list_follow(const struct tsn_list_decl *decl, const stru
         *changed = true;
         return list;
     }
+    *changed = true;
     return list_start(decl);
 }
 
