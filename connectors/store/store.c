@@ -191,6 +191,7 @@ static bool read_all(struct tsn_store *store, tsn_store_reader *reader, void *us
     tsn_layout_id token;
     tsn_layout_new_id(token);
     store->loaded[0] = '\0';
+    set_whole_needed(store, true); /* of an engine that is being filled anew */
     /* The lease before the root: a commit after this sees it and does not fold. */
     if (!ready(store, NULL, failure) || !tsn_root_lease(&store->place, token, failure) ||
         !tsn_root_read(&store->place, &store->next, failure)) {
@@ -204,6 +205,12 @@ static bool read_all(struct tsn_store *store, tsn_store_reader *reader, void *us
     if (ok) {
         *meta = store->next.meta;
         memcpy(store->loaded, store->next.last, sizeof store->loaded);
+        /* Loaded by who owns it already: nobody else can have written since. */
+        if (store->owner[0] != '\0' && store->loaded[0] != '\0' &&
+            strcmp(store->owner, store->next.owner) == 0 &&
+            strcmp(store->root.last, store->loaded) == 0) {
+            set_whole_needed(store, false);
+        }
     }
     tsn_root_release(&store->place, token);
     return ok;

@@ -6,7 +6,8 @@
  * the cut over: a store never holds state ahead of Kafka.
  *
  * The order in a leader's life:
- *   open -> meta, load (or nothing stored) -> follow the manifests -> claim ->
+ *   open -> claim -> meta, load (or nothing stored) -> follow the manifests; or, for a
+ *   standby, load -> follow -> claim; then
  *   again and again: tsn_snapshot_cut(eng, tsn_store_wants_whole(store),
  *   tsn_store_collect, store); wait for Kafka's commit; begin; poll -> close.
  *

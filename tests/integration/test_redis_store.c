@@ -573,6 +573,30 @@ static void whoever_did_not_load_the_last_checkpoint_writes_whole(void **unused)
     tsn_fake_state_free(&followed);
 }
 
+static void owner_that_claims_and_then_loads_goes_on_with_changes(void **unused)
+{
+    (void)unused;
+    struct tsn_fake_state state;
+    struct tsn_fake_state loaded;
+    struct tsn_store *store = open_and_claim("order");
+    tsn_fake_state_init(&state, SMALL, 1);
+    tsn_fake_state_init(&loaded, SMALL, 0);
+    tsn_fake_state_fill(&state);
+    write_ok(store, &state, 1);
+    tsn_store_close(store);
+    store = open_and_claim("order");
+    assert_true(tsn_store_wants_whole(store)); /* not loaded yet */
+    load_ok(store, &loaded);
+    assert_false(tsn_store_wants_whole(store));
+    tsn_fake_state_change(&loaded, 100);
+    write_ok(store, &loaded, 2);
+    settle(store);
+    assert_stored("order", &loaded, 2);
+    tsn_store_close(store);
+    tsn_fake_state_free(&loaded);
+    tsn_fake_state_free(&state);
+}
+
 static void changes_instead_of_the_whole_that_was_wanted_are_refused(void **unused)
 {
     (void)unused;
@@ -893,6 +917,7 @@ int main(void)
         STORED(zombie_that_wakes_before_its_commit_loses_it),
         STORED(commit_executed_late_fails_once_another_was_announced),
         STORED(whoever_did_not_load_the_last_checkpoint_writes_whole),
+        STORED(owner_that_claims_and_then_loads_goes_on_with_changes),
         STORED(changes_instead_of_the_whole_that_was_wanted_are_refused),
         STORED(load_during_checkpoints_sees_one_of_them_whole),
         STORED(instances_do_not_see_each_other),
