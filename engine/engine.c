@@ -1,0 +1,356 @@
+/* Engine: the order of things within a batch.
+ *
+ *   duplicates and lateness, row by row -> keys and columns -> features, level by
+ *   level -> rules, typologies, alerts -> a little sweeping
+ *
+ * Each phase is a room of its own; this page only calls them in order.
+ */
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/entity/key.h"
+#include "engine/event/dedup.h"
+#include "engine/feature/feature.h"
+#include "engine/score/score.h"
+#include "engine/snapshot/snapshot.h"
+#include "rules/must/must.h"
+
+enum { SWEEP_EVERY = 16 }; /* rows for each entity that is swept */
+
+struct tsn_engine {
+    const struct tsn_program *prog;
+    struct tsn_engine_settings settings;
+    tsn_event_ms newest_ms; /* E */
+    tsn_event_ms tick_ms;   /* largest tick that had an effect */
+    struct tsn_dedup dedup;
+    struct tsn_features features;
+    struct tsn_score *score;
+    struct tsn_engine_counts counts;
+    bool rows_seen;
+    bool clock_loaded;
+    struct tsn_arena pending_memory; /* records that came before the clock's and need it */
+    struct tsn_snapshot_record *pending;
+    size_t n_pending, pending_cap;
+
+    struct tsn_eval **evals;    /* [n_types], made when a type first has rows */
+    struct tsn_eval **in_batch; /* [n_types]; NULL where the batch has no rows */
+    const struct tsn_column **inputs;
+    uint64_t *seeds;         /* [n_types] of ids */
+    uint8_t *status;         /* [batch_rows] */
+    tsn_event_ms *before_ms; /* [batch_rows] E before each row */
+    uint64_t *hashes;        /* [batch_rows] of ids; 0: none */
+    struct tsn_snapshot_bytes bytes;
+};
+
+struct tsn_engine_settings tsn_engine_defaults(void)
+{
+    return (struct tsn_engine_settings){
+        .lateness_ms = 3600 * 1000,
+        .dedup_window_ms = 600 * 1000,
+        .dedup_cap_bytes = UINT64_C(256) << 20,
+        .timer_grace_ms = 1000,
+        .batch_rows = 4096,
+    };
+}
+
+static void *zeroed(size_t n, size_t size)
+{
+    void *p = calloc(n + 1, size);
+    TSN_MUST_ALLOC(p);
+    return p;
+}
+
+static void pending_free(struct tsn_engine *eng);
+
+static void program_enter(struct tsn_engine *eng, const struct tsn_program *prog)
+{
+    size_t n_types = (size_t)prog->n_types;
+    eng->prog = prog;
+    eng->evals = zeroed(n_types, sizeof *eng->evals);
+    eng->in_batch = zeroed(n_types, sizeof *eng->in_batch);
+    eng->inputs = zeroed(n_types, sizeof *eng->inputs);
+    eng->seeds = zeroed(n_types, sizeof *eng->seeds);
+    for (size_t t = 0; t < n_types; t++) {
+        eng->seeds[t] = tsn_key_seed(prog->types[t].name);
+    }
+}
+
+static void program_leave(struct tsn_engine *eng)
+{
+    for (int t = 0; t < eng->prog->n_types; t++) {
+        tsn_eval_free(eng->evals[t]);
+    }
+    free(eng->evals);
+    free(eng->in_batch);
+    free(eng->inputs);
+    free(eng->seeds);
+}
+
+struct tsn_engine *tsn_engine_new(const struct tsn_program *prog,
+                                  const struct tsn_engine_settings *settings)
+{
+    TSN_MUST(settings->lateness_ms >= 0 && settings->dedup_window_ms >= 0);
+    struct tsn_engine *eng = zeroed(1, sizeof *eng);
+    eng->settings = *settings;
+    eng->newest_ms = INT64_MIN;
+    eng->tick_ms = INT64_MIN;
+    tsn_dedup_init(&eng->dedup, settings->dedup_window_ms, settings->dedup_cap_bytes);
+    tsn_features_init(&eng->features, prog, settings->lateness_ms, settings->batch_rows);
+    tsn_arena_init(&eng->pending_memory, 0);
+    eng->score = tsn_score_new(prog, settings);
+    eng->status = zeroed(settings->batch_rows, sizeof *eng->status);
+    eng->before_ms = zeroed(settings->batch_rows, sizeof *eng->before_ms);
+    eng->hashes = zeroed(settings->batch_rows, sizeof *eng->hashes);
+    program_enter(eng, prog);
+    return eng;
+}
+
+void tsn_engine_free(struct tsn_engine *eng)
+{
+    if (!eng) {
+        return;
+    }
+    program_leave(eng);
+    tsn_score_free(eng->score);
+    tsn_features_free(&eng->features);
+    tsn_dedup_free(&eng->dedup);
+    tsn_snapshot_bytes_free(&eng->bytes);
+    pending_free(eng);
+    free(eng->status);
+    free(eng->before_ms);
+    free(eng->hashes);
+    free(eng);
+}
+
+/* ---- a batch ----------------------------------------------------------------------- */
+
+static void ids_hash(struct tsn_engine *eng, const struct tsn_batch *batch)
+{
+    for (uint32_t r = 0; r < batch->n; r++) {
+        const struct tsn_row *row = &batch->rows[r];
+        int id_field = eng->prog->types[row->type].id_field;
+        eng->hashes[r] = 0;
+        if (id_field != TSN_NONE) {
+            const struct tsn_column *ids = &batch->types[row->type].fields[id_field];
+            if (tsn_bits_get(ids->valid, row->at)) {
+                uint64_t hash = tsn_dedup_hash(eng->seeds[row->type], ids, row->at);
+                eng->hashes[r] = hash + (hash == 0);
+                tsn_dedup_prefetch(&eng->dedup, eng->hashes[r]);
+            }
+        }
+    }
+}
+
+static void rows_admit(struct tsn_engine *eng, const struct tsn_batch *batch)
+{
+    struct tsn_engine_counts *counts = &eng->counts;
+    ids_hash(eng, batch);
+    for (uint32_t r = 0; r < batch->n; r++) {
+        tsn_event_ms time_ms = batch->rows[r].time_ms;
+        eng->before_ms[r] = eng->newest_ms;
+        if (eng->hashes[r] &&
+            tsn_dedup_seen(&eng->dedup, eng->hashes[r], time_ms, eng->newest_ms)) {
+            eng->status[r] = TSN_ROW_DUPLICATE;
+            counts->duplicates++;
+            continue;
+        }
+        bool too_late = eng->newest_ms != INT64_MIN &&
+                        time_ms < tsn_window_minus(eng->newest_ms, eng->settings.lateness_ms);
+        bool late = time_ms < eng->newest_ms;
+        eng->status[r] = too_late ? TSN_ROW_TOO_LATE : late ? TSN_ROW_LATE : TSN_ROW_ACCEPTED;
+        counts->too_late += too_late;
+        counts->late += late && !too_late;
+        counts->accepted++;
+        eng->newest_ms = late ? eng->newest_ms : time_ms;
+    }
+    counts->rows += batch->n;
+}
+
+static void evals_begin(struct tsn_engine *eng, const struct tsn_batch *batch)
+{
+    for (int t = 0; t < eng->prog->n_types; t++) {
+        eng->in_batch[t] = NULL;
+        eng->inputs[t] = NULL;
+        if (batch->types[t].n == 0) {
+            continue;
+        }
+        if (!eng->evals[t]) {
+            eng->evals[t] = tsn_eval_new(eng->prog->types[t].exprs);
+        }
+        eng->inputs[t] = tsn_features_inputs(&eng->features, t);
+        struct tsn_frame frame = {
+            .n_rows = batch->types[t].n,
+            .inputs = eng->inputs[t],
+            .lists = tsn_score_lists(eng->score),
+            .time_ms = batch->types[t].time_ms,
+        };
+        tsn_eval_begin(eng->evals[t], &frame);
+        eng->in_batch[t] = eng->evals[t];
+    }
+}
+
+void tsn_engine_rows(struct tsn_engine *eng, const struct tsn_batch *batch, struct tsn_output *out)
+{
+    TSN_MUST(batch->prog == eng->prog && batch->n <= eng->settings.batch_rows);
+    eng->rows_seen |= batch->n > 0;
+    rows_admit(eng, batch);
+    tsn_features_begin(&eng->features, batch);
+    evals_begin(eng, batch);
+    tsn_features_rows(&eng->features, batch, eng->status, eng->before_ms, eng->in_batch);
+    tsn_score_rows(eng->score, batch, eng->status, eng->in_batch, eng->inputs, eng->newest_ms, out,
+                   &eng->counts);
+    tsn_features_sweep(&eng->features, batch->n / SWEEP_EVERY + 1, eng->newest_ms);
+}
+
+static tsn_event_ms later(tsn_event_ms a, tsn_event_ms b)
+{
+    return a > b ? a : b;
+}
+
+bool tsn_engine_tick(struct tsn_engine *eng, tsn_event_ms now_ms, struct tsn_output *out)
+{
+    tsn_event_ms clock_ms = later(later(eng->newest_ms, eng->tick_ms), now_ms);
+    if (!tsn_score_clock(eng->score, clock_ms, out, &eng->counts)) {
+        return false;
+    }
+    eng->tick_ms = later(eng->tick_ms, now_ms);
+    return true;
+}
+
+void tsn_engine_swap(struct tsn_engine *eng, const struct tsn_program *prog)
+{
+    tsn_features_swap(&eng->features, prog);
+    tsn_score_swap(eng->score, prog);
+    program_leave(eng);
+    program_enter(eng, prog);
+}
+
+/* ---- questions ----------------------------------------------------------------------- */
+
+tsn_event_ms tsn_engine_newest(const struct tsn_engine *eng)
+{
+    return eng->newest_ms;
+}
+
+struct tsn_engine_counts tsn_engine_counts(const struct tsn_engine *eng)
+{
+    struct tsn_engine_counts counts = eng->counts;
+    counts.entities = eng->features.entities.n;
+    counts.entries = eng->features.n_rows;
+    counts.state_bytes = tsn_features_bytes(&eng->features) + tsn_dedup_bytes(&eng->dedup);
+    return counts;
+}
+
+const uint8_t *tsn_engine_status(const struct tsn_engine *eng)
+{
+    return eng->status;
+}
+
+const struct tsn_column *tsn_engine_slots(const struct tsn_engine *eng, int type)
+{
+    const struct tsn_column *inputs = tsn_features_inputs(&eng->features, type);
+    return inputs ? inputs + eng->prog->types[type].n_fields : NULL;
+}
+
+const struct tsn_column *tsn_engine_rule(const struct tsn_engine *eng, int rule)
+{
+    return tsn_score_rule(eng->score, rule);
+}
+
+const struct tsn_column *tsn_engine_score(const struct tsn_engine *eng, int typology, int type)
+{
+    return tsn_score_typology(eng->score, typology, type);
+}
+
+/* ---- snapshots ------------------------------------------------------------------------- */
+
+uint64_t tsn_snapshot_cut(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user)
+{
+    struct tsn_snapshot_out out = {.bytes = &eng->bytes, .sink = sink, .user = user};
+    struct tsn_snapshot_clock clock = {.newest_ms = eng->newest_ms, .tick_ms = eng->tick_ms};
+    tsn_snapshot_clock_cut(&out, &clock, &eng->features, &eng->dedup);
+    tsn_snapshot_entities_cut(&out, &eng->features, whole, eng->newest_ms);
+    tsn_snapshot_dedup_cut(&out, &eng->dedup, whole);
+    return out.n + tsn_score_cut(eng->score, whole, sink, user);
+}
+
+static void record_wait(struct tsn_engine *eng, const struct tsn_snapshot_record *record)
+{
+    if (eng->n_pending == eng->pending_cap) {
+        eng->pending_cap = eng->pending_cap ? eng->pending_cap * 2 : 64;
+        eng->pending = realloc(eng->pending, eng->pending_cap * sizeof *eng->pending);
+        TSN_MUST_ALLOC(eng->pending);
+    }
+    uint8_t *bytes = tsn_arena_alloc(&eng->pending_memory, record->len + 1);
+    memcpy(bytes, record->bytes, record->len);
+    eng->pending[eng->n_pending] = *record;
+    eng->pending[eng->n_pending++].bytes = bytes;
+}
+
+static void pending_free(struct tsn_engine *eng)
+{
+    tsn_arena_free(&eng->pending_memory);
+    free(eng->pending);
+    eng->pending = NULL;
+    eng->n_pending = eng->pending_cap = 0;
+}
+
+static bool entity_load(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
+                        const char **why)
+{
+    enum tsn_snapshot_loaded loaded = tsn_snapshot_entity_load(record, &eng->features, why);
+    if (loaded == TSN_SNAPSHOT_UNKNOWN && !eng->clock_loaded) {
+        record_wait(eng, record);
+        return true;
+    }
+    return loaded == TSN_SNAPSHOT_LOADED;
+}
+
+static bool clock_load(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
+                       const char **why)
+{
+    struct tsn_snapshot_clock clock;
+    if (eng->clock_loaded) {
+        *why = "the clock's record comes twice";
+        return false;
+    }
+    if (!tsn_snapshot_clock_load(record, &clock, &eng->features, &eng->dedup, why)) {
+        return false;
+    }
+    eng->newest_ms = clock.newest_ms;
+    eng->tick_ms = clock.tick_ms;
+    eng->clock_loaded = true;
+    for (size_t i = 0; i < eng->n_pending; i++) {
+        if (!entity_load(eng, &eng->pending[i], why)) {
+            return false;
+        }
+    }
+    pending_free(eng);
+    return true;
+}
+
+bool tsn_snapshot_load(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
+                       const char **why)
+{
+    TSN_MUST(!eng->rows_seen);
+    if (!record->bytes) {
+        *why = "a record without bytes";
+        return false;
+    }
+    switch (record->section) {
+    case TSN_SNAPSHOT_CLOCK:
+        return clock_load(eng, record, why);
+    case TSN_SNAPSHOT_ENTITY:
+        return entity_load(eng, record, why);
+    case TSN_SNAPSHOT_DEDUP:
+        return tsn_snapshot_dedup_load(record, &eng->dedup, why);
+    case TSN_SNAPSHOT_EPISODE:
+    case TSN_SNAPSHOT_LIST:
+    case TSN_SNAPSHOT_TIMER:
+        return tsn_score_load(eng->score, record, why);
+    }
+    *why = "a record of an unknown section";
+    return false;
+}

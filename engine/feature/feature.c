@@ -1,0 +1,384 @@
+#include "engine/feature/feature.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/entity/key.h"
+#include "rules/must/must.h"
+
+/* ---- life ---------------------------------------------------------------------- */
+
+static void conds_new(struct tsn_features *feat)
+{
+    size_t n = (size_t)feat->plan.n_streams + 1;
+    feat->conds = tsn_arena_zalloc(&feat->memory, n, sizeof *feat->conds);
+    for (int s = 0; s < feat->plan.n_streams; s++) {
+        size_t n_conds = (size_t)feat->plan.streams[s].n_conds;
+        feat->conds[s].value = tsn_arena_alloc(&feat->memory, n_conds * sizeof(uint64_t *));
+        feat->conds[s].valid = tsn_arena_alloc(&feat->memory, n_conds * sizeof(uint64_t *));
+    }
+}
+
+void tsn_features_enter(struct tsn_features *feat, const struct tsn_program *prog,
+                        const struct tsn_plan_group *groups, size_t n_groups, uint32_t next_group)
+{
+    feat->prog = prog;
+    tsn_plan_init(&feat->plan, prog, groups, n_groups, next_group);
+    tsn_arena_init(&feat->memory, 0);
+    feat->types = tsn_arena_zalloc(&feat->memory, (size_t)prog->n_types + 1, sizeof *feat->types);
+    conds_new(feat);
+}
+
+void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog,
+                       tsn_duration_ms lateness_ms, uint32_t batch_rows)
+{
+    memset(feat, 0, sizeof *feat);
+    feat->lateness_ms = lateness_ms;
+    feat->batch_rows = batch_rows;
+    tsn_pool_init(&feat->pool);
+    tsn_table_init(&feat->entities);
+    tsn_table_init(&feat->pairs);
+    tsn_arena_init(&feat->text, 0);
+    tsn_features_enter(feat, prog, NULL, 0, 0);
+}
+
+void tsn_features_free(struct tsn_features *feat)
+{
+    for (uint32_t i = 0; i < feat->entities.n_numbers; i++) {
+        if (tsn_table_lives(&feat->entities, i)) {
+            struct tsn_entity *entity = tsn_table_record(&feat->entities, i);
+            while (entity->n) {
+                tsn_features_cell_drop(feat, entity, entity->n - 1u);
+            }
+        }
+    }
+    tsn_plan_free(&feat->plan);
+    tsn_arena_free(&feat->memory);
+    tsn_table_end(&feat->entities);
+    tsn_table_end(&feat->pairs);
+    tsn_pool_end(&feat->pool);
+    tsn_arena_free(&feat->text);
+    free(feat->dirty);
+    free(feat->gone);
+    memset(feat, 0, sizeof *feat);
+}
+
+/* ---- entities and entries -------------------------------------------------------- */
+
+tsn_event_ms tsn_features_dead(const struct tsn_features *feat, tsn_event_ms newest_ms,
+                               tsn_duration_ms keep_ms)
+{
+    if (newest_ms == INT64_MIN) {
+        return INT64_MIN;
+    }
+    return tsn_window_minus(tsn_window_minus(newest_ms, feat->lateness_ms), keep_ms);
+}
+
+void tsn_features_touch(struct tsn_features *feat, struct tsn_entity *entity)
+{
+    if (feat->n_dirty == feat->dirty_cap) {
+        feat->dirty_cap = feat->dirty_cap ? feat->dirty_cap * 2 : 1024;
+        feat->dirty = realloc(feat->dirty, feat->dirty_cap * sizeof *feat->dirty);
+        TSN_MUST_ALLOC(feat->dirty);
+    }
+    entity->dirty = true;
+    feat->dirty[feat->n_dirty++] = entity;
+}
+
+struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key key)
+{
+    struct tsn_entity *entity = tsn_table_find(&feat->entities, key);
+    if (!entity) {
+        uint32_t number;
+        entity = tsn_table_add(&feat->entities, key, &number);
+        entity->newest_ms = INT64_MIN;
+    }
+    if (!entity->dirty) {
+        tsn_features_touch(feat, entity);
+    }
+    return entity;
+}
+
+struct tsn_pair *tsn_features_pair_add(struct tsn_features *feat, struct tsn_pairs **pairs,
+                                       struct tsn_key key, tsn_event_ms newest_ms, uint64_t order)
+{
+    uint32_t number;
+    struct tsn_pair *pair = tsn_table_add(&feat->pairs, key, &number);
+    pair->number = number;
+    pair->newest_ms = newest_ms;
+    pair->newest_order = order;
+    tsn_pairs_add(pairs, &feat->pool, &feat->pairs, pair);
+    return pair;
+}
+
+static void cell_free(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                      struct tsn_cell *cell)
+{
+    feat->n_rows -= cell ? cell->n : 0;
+    tsn_cell_free(cell, &stream->layout, &feat->pool);
+}
+
+void tsn_features_pair_drop(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                            struct tsn_pairs *pairs, struct tsn_pair *pair)
+{
+    tsn_pairs_remove(pairs, &feat->pairs, pair);
+    cell_free(feat, stream, pair->cell);
+    struct tsn_key key = pair->key;
+    tsn_table_remove(&feat->pairs, key);
+}
+
+void tsn_features_cell_drop(struct tsn_features *feat, struct tsn_entity *entity, unsigned i)
+{
+    uint16_t s;
+    void *cell = *tsn_entity_cell_at(entity, i, &s);
+    const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    if (!stream->pair) {
+        cell_free(feat, stream, cell);
+    } else if (cell) {
+        struct tsn_pairs *pairs = cell;
+        while (pairs->n) {
+            tsn_features_pair_drop(feat, stream, pairs,
+                                   tsn_table_record(&feat->pairs, pairs->heap[pairs->n - 1]));
+        }
+        tsn_pairs_free(pairs, &feat->pool);
+    }
+    tsn_entity_cell_remove(entity, &feat->pool, i);
+}
+
+/* ---- a batch ----------------------------------------------------------------------- */
+
+static void type_layout(struct tsn_features *feat, int t)
+{
+    const struct tsn_event_type *type = &feat->prog->types[t];
+    struct tsn_feature_type *of = &feat->types[t];
+    struct tsn_arena *memory = &feat->memory;
+    of->inputs = tsn_arena_zalloc(memory, (size_t)type->n_fields + (size_t)type->n_slots,
+                                  sizeof *of->inputs);
+    for (int s = 0; s < type->n_slots; s++) {
+        const struct tsn_feature *feature = &feat->prog->features[type->slots[s].feature];
+        struct tsn_column *slot = &of->inputs[type->n_fields + s];
+        if (feature->agg != TSN_AGG_EXPR || feat->plan.rowwise) {
+            tsn_column_alloc(slot, feature->rep, feat->batch_rows, true, memory);
+        }
+        slot->scale = feature->scale;
+        slot->dict = feature->dict;
+    }
+    const struct tsn_plan_type *plan = &feat->plan.types[t];
+    of->keys = tsn_arena_zalloc(memory, (size_t)plan->n_keys + 1, sizeof *of->keys);
+    for (int k = 0; k < plan->n_keys; k++) {
+        struct tsn_key_rows *rows = &of->keys[k];
+        rows->keys = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->keys);
+        rows->records = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->records);
+        if (plan->keys[k].n_by == 1 && feat->plan.kinds[plan->keys[k].kind].seen) {
+            rows->newest_ms = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->newest_ms);
+        }
+    }
+}
+
+static void slots_clear(struct tsn_features *feat, int t, uint32_t n)
+{
+    const struct tsn_event_type *type = &feat->prog->types[t];
+    size_t bytes = tsn_bits_words(n) * sizeof(uint64_t);
+    for (int s = 0; s < type->n_slots; s++) {
+        const struct tsn_feature *feature = &feat->prog->features[type->slots[s].feature];
+        struct tsn_column *slot = &feat->types[t].inputs[type->n_fields + s];
+        if (feature->agg == TSN_AGG_EXPR && !feat->plan.rowwise) {
+            continue; /* the evaluator's own column takes this place */
+        }
+        memset(slot->valid, 0, bytes);
+        memset(slot->error, 0, bytes);
+        if (slot->rep == TSN_REP_BOOL) {
+            memset(slot->bits, 0, bytes);
+        }
+    }
+}
+
+/* Rows [from, to): slots of the table are asked for while keys are hashed, then
+ * records, so that the third pass finds both near. */
+static void records_resolve(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
+                            uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        tsn_table_prefetch(table, rows->keys[i]);
+    }
+    for (uint32_t i = from; i < to; i++) {
+        if (rows->keys[i].lo | rows->keys[i].hi) {
+            __builtin_prefetch(tsn_table_peek(table, rows->keys[i]));
+        }
+    }
+    for (uint32_t i = from; i < to; i++) {
+        bool missing = (rows->keys[i].lo | rows->keys[i].hi) == 0;
+        rows->records[i] = missing ? NULL : tsn_table_find(table, rows->keys[i]);
+    }
+}
+
+static void keys_resolve(struct tsn_features *feat, int t, uint32_t n)
+{
+    enum { BLOCK = 64 };
+    const struct tsn_plan_type *plan = &feat->plan.types[t];
+    struct tsn_feature_type *of = &feat->types[t];
+    for (int k = 0; k < plan->n_keys; k++) {
+        const struct tsn_plan_key *key = &plan->keys[k];
+        struct tsn_key_rows *rows = &of->keys[k];
+        if (key->n_by == 1) {
+            tsn_key_column(&of->inputs[key->by[0]], n, feat->plan.kinds[key->kind].seed,
+                           rows->keys);
+            for (uint32_t i = 0; i < n; i += BLOCK) {
+                records_resolve(&feat->entities, rows, i, i + BLOCK < n ? i + BLOCK : n);
+            }
+            continue;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            struct tsn_key parts[TSN_BY_MAX];
+            for (int p = 0; p < key->n_by; p++) {
+                parts[p] = of->keys[key->parts[p]].keys[i];
+            }
+            rows->keys[i] = tsn_key_join(parts, key->n_by);
+            rows->records[i] = NULL;
+        }
+    }
+}
+
+void tsn_features_begin(struct tsn_features *feat, const struct tsn_batch *batch)
+{
+    TSN_MUST(batch->prog == feat->prog && batch->n <= feat->batch_rows);
+    tsn_arena_reset(&feat->text);
+    for (int s = 0; s < feat->plan.n_streams; s++) {
+        feat->conds[s].ready = false;
+    }
+    for (int t = 0; t < feat->prog->n_types; t++) {
+        uint32_t n = batch->types[t].n;
+        if (n == 0) {
+            continue;
+        }
+        if (!feat->types[t].inputs) {
+            type_layout(feat, t);
+        }
+        memcpy(feat->types[t].inputs, batch->types[t].fields,
+               (size_t)feat->prog->types[t].n_fields * sizeof(struct tsn_column));
+        slots_clear(feat, t, n);
+        keys_resolve(feat, t, n);
+    }
+}
+
+const struct tsn_column *tsn_features_inputs(const struct tsn_features *feat, int type)
+{
+    return feat->types[type].inputs;
+}
+
+/* ---- levels -------------------------------------------------------------------------- */
+
+static void level_columns(const struct tsn_walk *walk, int l)
+{
+    /* Entities and cells touched by one stream are still near when the next comes. */
+    enum { CHUNK = 512 };
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_plan_level *level = &feat->plan.levels[l];
+    for (int k = 0; k < feat->plan.n_kinds; k++) {
+        if (feat->plan.kinds[k].seen && feat->plan.kinds[k].level == l) {
+            tsn_walk_newest(walk, k);
+        }
+    }
+    for (int e = 0; e < level->n_exprs; e++) {
+        const struct tsn_plan_expr *expr = &level->exprs[e];
+        if (walk->batch->types[expr->type].n) {
+            int n_fields = feat->prog->types[expr->type].n_fields;
+            feat->types[expr->type].inputs[n_fields + expr->slot] =
+                *tsn_eval_column(walk->evals[expr->type], expr->expr);
+        }
+    }
+    for (uint32_t from = 0; from < walk->batch->n; from += CHUNK) {
+        uint32_t to = from + CHUNK < walk->batch->n ? from + CHUNK : walk->batch->n;
+        for (int s = 0; s < level->n_streams; s++) {
+            tsn_walk_stream(walk, level->streams[s], from, to);
+        }
+    }
+}
+
+static bool cond_of_row(const struct tsn_walk *walk, const struct tsn_row *row, uint32_t cond)
+{
+    if (cond == TSN_EXPR_NONE) {
+        return true;
+    }
+    struct tsn_value value;
+    tsn_eval_row(walk->evals[row->type], cond, row->at, &value);
+    return value.state == TSN_STATE_VALUE && value.b;
+}
+
+static void cell_of_row(struct tsn_column *column, uint32_t at, const struct tsn_value *value)
+{
+    if (value->state != TSN_STATE_VALUE) {
+        if (value->state == TSN_STATE_ERROR) {
+            tsn_bits_set(column->error, at);
+        }
+        return;
+    }
+    tsn_bits_set(column->valid, at);
+    if (column->rep == TSN_REP_BOOL) {
+        if (value->b) {
+            tsn_bits_set(column->bits, at);
+        }
+    } else if (column->rep == TSN_REP_STRING) {
+        column->str[at] = value->s;
+    } else if (column->rep == TSN_REP_DOUBLE) {
+        column->f64[at] = value->d;
+    } else if (column->rep == TSN_REP_TIME || column->rep == TSN_REP_DURATION) {
+        column->time[at] = value->t;
+    } else {
+        TSN_MUST(column->rep == TSN_REP_INT);
+        column->i64[at] = value->i;
+    }
+}
+
+static void level_row(const struct tsn_walk *walk, int l, uint32_t r)
+{
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_plan_level *level = &feat->plan.levels[l];
+    const struct tsn_row *row = &walk->batch->rows[r];
+    for (int e = 0; e < level->n_exprs; e++) {
+        const struct tsn_plan_expr *expr = &level->exprs[e];
+        if (expr->type == row->type) {
+            struct tsn_value value;
+            int n_fields = feat->prog->types[row->type].n_fields;
+            tsn_eval_row(walk->evals[row->type], expr->expr, row->at, &value);
+            cell_of_row(&feat->types[row->type].inputs[n_fields + expr->slot], row->at, &value);
+        }
+    }
+    for (int i = 0; i < level->n_streams; i++) {
+        const struct tsn_plan_stream *stream = &feat->plan.streams[level->streams[i]];
+        uint64_t conds = 0;
+        for (int c = 0; stream->event == row->type && c < stream->n_conds; c++) {
+            conds |= (uint64_t)cond_of_row(walk, row, stream->conds[c]) << c;
+        }
+        tsn_walk_row(walk, level->streams[i], r, conds);
+    }
+}
+
+void tsn_features_rows(struct tsn_features *feat, const struct tsn_batch *batch,
+                       const uint8_t *status, const tsn_event_ms *before_ms,
+                       struct tsn_eval *const *evals)
+{
+    struct tsn_walk walk = {
+        .feat = feat,
+        .batch = batch,
+        .status = status,
+        .before_ms = before_ms,
+        .evals = evals,
+    };
+    for (int l = 0; l < feat->plan.n_levels && !feat->plan.rowwise; l++) {
+        level_columns(&walk, l);
+    }
+    for (uint32_t r = 0; r < batch->n && feat->plan.rowwise; r++) {
+        for (int l = 0; l < feat->plan.n_levels && status[r] != TSN_ROW_DUPLICATE; l++) {
+            level_row(&walk, l, r);
+        }
+    }
+    feat->next_order += batch->n;
+}
+
+uint64_t tsn_features_bytes(const struct tsn_features *feat)
+{
+    return feat->pool.used_bytes + tsn_table_footprint(&feat->entities) +
+           tsn_table_footprint(&feat->pairs);
+}

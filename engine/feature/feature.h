@@ -1,0 +1,151 @@
+/* Feature: the state of all features of a program, and the matrix of their values
+ * for a batch: for each event type a column for each slot.
+ *
+ * Called by engine.c: begin (columns and keys of the batch), rows (the walk; asks
+ * the evaluators for filters as it goes), sweep (memory of what has expired).
+ * engine/snapshot reads and fills the tables. Belongs to one thread at a time.
+ */
+#ifndef TSN_ENGINE_FEATURE_FEATURE_H
+#define TSN_ENGINE_FEATURE_FEATURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/entity/entity.h"
+#include "engine/entity/pairs.h"
+#include "engine/entity/pool.h"
+#include "engine/entity/table.h"
+#include "engine/event/batch.h"
+#include "engine/feature/plan.h"
+
+/* The keys of a batch's rows for one struct tsn_plan_key. */
+struct tsn_key_rows {
+    struct tsn_key *keys;    /* [batch_rows]; zero: missing */
+    void **records;          /* what the table had when the batch began, or NULL */
+    tsn_event_ms *newest_ms; /* kinds with `seen`: what a row reads as of */
+};
+
+struct tsn_feature_type {
+    struct tsn_column *inputs; /* fields, then slots; NULL before the first row */
+    struct tsn_key_rows *keys;
+};
+
+/* Filters of one stream, as bitmaps over the rows of its event type. */
+struct tsn_stream_conds {
+    bool ready;
+    const uint64_t **value; /* [n_conds]; NULL: always true */
+    const uint64_t **valid;
+};
+
+struct tsn_features {
+    const struct tsn_program *prog;
+    struct tsn_plan plan;
+    tsn_duration_ms lateness_ms;
+    uint32_t batch_rows;
+
+    /* State. */
+    struct tsn_pool pool;
+    struct tsn_table entities; /* struct tsn_entity */
+    struct tsn_table pairs;    /* struct tsn_pair */
+    uint64_t n_rows;           /* in all cells */
+    uint64_t next_order;       /* of the next batch's first row */
+
+    /* What changed since the last cut. */
+    bool regrouped; /* the program has changed: groups are history */
+    bool all_dirty;
+    struct tsn_entity **dirty;
+    size_t n_dirty, dirty_cap;
+    struct tsn_key *gone; /* saved entities that were freed */
+    size_t n_gone, gone_cap;
+    uint32_t sweep_at;
+
+    /* The batch. */
+    struct tsn_arena memory; /* columns; until the program changes */
+    struct tsn_arena text;   /* first and last of strings; until the next batch */
+    struct tsn_feature_type *types;
+    struct tsn_stream_conds *conds; /* [n_streams] */
+    uint64_t row[64 + 2];           /* a row in the making */
+};
+
+void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog,
+                       tsn_duration_ms lateness_ms, uint32_t batch_rows);
+void tsn_features_free(struct tsn_features *feat);
+
+/* Another program: features with an identity that both have keep their rows. */
+void tsn_features_swap(struct tsn_features *feat, const struct tsn_program *prog);
+
+/* Before any row: the same program with the groups that a checkpoint says. */
+void tsn_features_regroup(struct tsn_features *feat, const struct tsn_plan_group *groups,
+                          size_t n_groups, uint32_t next_group);
+
+/* Lays the batch's columns beside empty slots: tsn_features_inputs is valid from
+ * here to the next begin. Resolves all keys. */
+void tsn_features_begin(struct tsn_features *feat, const struct tsn_batch *batch);
+
+/* Fields, then slots, of an event type: what a frame wants. NULL before its first
+ * row. */
+const struct tsn_column *tsn_features_inputs(const struct tsn_features *feat, int type);
+
+/* Fills the slots and writes the rows. status: [batch->n] enum tsn_row_status;
+ * before_ms: [batch->n] E before each row; evals: as tsn_score_rows has them. */
+void tsn_features_rows(struct tsn_features *feat, const struct tsn_batch *batch,
+                       const uint8_t *status, const tsn_event_ms *before_ms,
+                       struct tsn_eval *const *evals);
+
+/* Looks at the next n entities and frees what no row may read any more. Changes no
+ * value. newest_ms: E. */
+void tsn_features_sweep(struct tsn_features *feat, uint32_t n, tsn_event_ms newest_ms);
+
+/* Bytes of all state: tables, cells, keys. */
+uint64_t tsn_features_bytes(const struct tsn_features *feat);
+
+/* ---- between the files of this room, and for engine/snapshot ---------------- */
+
+/* Times at or before this are read by no row in time, for rows kept keep_ms. */
+tsn_event_ms tsn_features_dead(const struct tsn_features *feat, tsn_event_ms newest_ms,
+                               tsn_duration_ms keep_ms);
+
+/* The entity, new if need be, marked as changed. */
+struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key key);
+void tsn_features_touch(struct tsn_features *feat, struct tsn_entity *entity);
+
+/* A new entry of a pair stream under an entity; cell is empty. */
+struct tsn_pair *tsn_features_pair_add(struct tsn_features *feat, struct tsn_pairs **pairs,
+                                       struct tsn_key key, tsn_event_ms newest_ms, uint64_t order);
+/* Frees an entry with its rows. */
+void tsn_features_pair_drop(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                            struct tsn_pairs *pairs, struct tsn_pair *pair);
+/* Frees cell i of an entity, of whatever stream. */
+void tsn_features_cell_drop(struct tsn_features *feat, struct tsn_entity *entity, unsigned i);
+
+/* Takes another program, or other groups; state that refers to streams is the
+ * caller's to carry over. */
+void tsn_features_enter(struct tsn_features *feat, const struct tsn_program *prog,
+                        const struct tsn_plan_group *groups, size_t n_groups, uint32_t next_group);
+
+/* A key of a pair stream's table from the tuple's key, and back. */
+static inline struct tsn_key tsn_features_salted(const struct tsn_plan_stream *stream,
+                                                 struct tsn_key key)
+{
+    key.lo ^= stream->salt;
+    key.hi ^= stream->salt;
+    return key;
+}
+
+/* The walk: rows [from, to) of the batch through one stream. */
+struct tsn_walk {
+    struct tsn_features *feat;
+    const struct tsn_batch *batch;
+    const uint8_t *status;
+    const tsn_event_ms *before_ms;
+    struct tsn_eval *const *evals;
+};
+void tsn_walk_stream(const struct tsn_walk *walk, int stream, uint32_t from, uint32_t to);
+/* For one row, filters already evaluated one by one: bit c is condition c. */
+void tsn_walk_row(const struct tsn_walk *walk, int stream, uint32_t row, uint64_t conds);
+/* Newest times of a kind, for all rows; creates the entities that will be written. */
+void tsn_walk_newest(const struct tsn_walk *walk, int kind);
+/* Filters as columns; asks the evaluator once a batch. */
+void tsn_walk_conds(const struct tsn_walk *walk, int stream);
+
+#endif

@@ -1,0 +1,459 @@
+/* Walk: the rows of a batch through one stream. See plan.h for the order.
+ *
+ * This is the hot loop of the engine. Keys were resolved for the whole batch
+ * (feature.c); here each row's cell is prefetched a few rows ahead, because at a
+ * million entities every one is a cache miss.
+ */
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/entity/key.h"
+#include "engine/feature/feature.h"
+#include "rules/must/must.h"
+
+/* Rows ahead: at the first the entity is near and its cell is asked for, at the
+ * second the cell is near and its newest rows are. Measured with bench_windows. */
+enum { AHEAD_CELL = 12, AHEAD_ROWS = 6 };
+
+static bool key_missing(struct tsn_key key)
+{
+    return (key.lo | key.hi) == 0;
+}
+
+/* ---- finding ------------------------------------------------------------------ */
+
+static void *record_live(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t at,
+                         struct tsn_key key)
+{
+    struct tsn_key *record = rows->records[at];
+    if (record && record->lo == key.lo && record->hi == key.hi) {
+        return record;
+    }
+    rows->records[at] = tsn_table_find(table, key);
+    return rows->records[at];
+}
+
+static struct tsn_entity *entity_find(struct tsn_features *feat, struct tsn_key_rows *rows,
+                                      uint32_t at)
+{
+    return record_live(&feat->entities, rows, at, rows->keys[at]);
+}
+
+static struct tsn_entity *entity_for_write(struct tsn_features *feat, struct tsn_key_rows *rows,
+                                           uint32_t at)
+{
+    struct tsn_entity *entity = entity_find(feat, rows, at);
+    if (!entity) {
+        entity = tsn_features_entity(feat, rows->keys[at]);
+        rows->records[at] = entity;
+    } else if (!entity->dirty) {
+        tsn_features_touch(feat, entity);
+    }
+    return entity;
+}
+
+static void newest_raise(struct tsn_entity *entity, tsn_event_ms time_ms)
+{
+    if (time_ms > entity->newest_ms) {
+        entity->newest_ms = time_ms;
+    }
+}
+
+/* The entry itself is not resolved ahead for a stream that has several: keys are
+ * salted by stream. */
+static struct tsn_pair *pair_find(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                                  const struct tsn_key_rows *rows, uint32_t at)
+{
+    return tsn_table_find(&feat->pairs, tsn_features_salted(stream, rows->keys[at]));
+}
+
+static struct tsn_cell *cell_find(struct tsn_features *feat, int s, struct tsn_key_rows *rows,
+                                  uint32_t at)
+{
+    const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    if (key_missing(rows->keys[at])) {
+        return NULL;
+    }
+    if (stream->pair) {
+        struct tsn_pair *pair = pair_find(feat, stream, rows, at);
+        return pair ? pair->cell : NULL;
+    }
+    struct tsn_entity *entity = entity_find(feat, rows, at);
+    void **cell = entity ? tsn_entity_cell(entity, (uint16_t)s) : NULL;
+    return cell ? *cell : NULL;
+}
+
+/* ---- reading ------------------------------------------------------------------ */
+
+static void slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32_t at,
+                      const struct tsn_reading *reading)
+{
+    if (reading->state != TSN_STATE_VALUE) {
+        if (reading->state == TSN_STATE_ERROR) {
+            tsn_bits_set(slot->error, at);
+        }
+        return;
+    }
+    tsn_bits_set(slot->valid, at);
+    switch (slot->rep) {
+    case TSN_REP_BOOL:
+        if (reading->i) {
+            tsn_bits_set(slot->bits, at);
+        }
+        break;
+    case TSN_REP_ENUM:
+        slot->code[at] = (uint16_t)reading->i;
+        break;
+    case TSN_REP_STRING:
+        slot->str[at].len = reading->text->len;
+        slot->str[at].p = tsn_arena_strdup(&feat->text, reading->text->p, reading->text->len);
+        break;
+    case TSN_REP_DOUBLE:
+        slot->f64[at] = reading->d;
+        break;
+    case TSN_REP_INT:
+    case TSN_REP_TIME_MS:
+    case TSN_REP_DURATION_MS:
+    case TSN_REP_MONEY:
+        slot->i64[at] = reading->i;
+        break;
+    case TSN_REP_TIME:
+    case TSN_REP_DURATION:
+    case TSN_REP_LIST:
+    case TSN_REP_NULL:
+        TSN_MUST(!"a feature with state has this representation");
+    }
+}
+
+/* What a row reads as of, for `at: seen`. */
+static tsn_event_ms newest_of(const struct tsn_walk *walk, struct tsn_key_rows *keys, int key,
+                              const struct tsn_row *row)
+{
+    struct tsn_features *feat = walk->feat;
+    int owner = feat->plan.types[row->type].keys[key].owner;
+    if (!feat->plan.rowwise) {
+        return keys[owner].newest_ms[row->at];
+    }
+    const struct tsn_entity *entity = entity_find(feat, &keys[owner], row->at);
+    return entity && entity->newest_ms > row->time_ms ? entity->newest_ms : row->time_ms;
+}
+
+static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key,
+                       const struct tsn_plan_item *items, unsigned n)
+{
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_window_layout *layout = &feat->plan.streams[s].layout;
+    struct tsn_feature_type *type = &feat->types[row->type];
+    uint32_t at = row->at;
+    if (key_missing(type->keys[key].keys[at])) {
+        return;
+    }
+    struct tsn_cell *cell = cell_find(feat, s, &type->keys[key], at);
+    struct tsn_column *slots = type->inputs + walk->batch->prog->types[row->type].n_fields;
+    for (unsigned i = 0; i < n; i++) {
+        const struct tsn_window_item *item = &layout->items[items[i].item];
+        struct tsn_reading reading;
+        if (cell) {
+            tsn_event_ms asof_ms = layout->lanes[item->lane].seen
+                                       ? newest_of(walk, type->keys, key, row)
+                                       : row->time_ms;
+            tsn_cell_read(cell, layout, &feat->pool, items[i].item, asof_ms, row->time_ms,
+                          &reading);
+        } else {
+            tsn_window_empty(item, &reading);
+        }
+        slot_give(feat, &slots[items[i].slot], at, &reading);
+    }
+}
+
+/* ---- writing ------------------------------------------------------------------ */
+
+static uint64_t text_word(struct tsn_features *feat, const struct tsn_str *s)
+{
+    struct tsn_text *text = tsn_pool_alloc(&feat->pool, sizeof *text + s->len);
+    text->len = s->len;
+    if (s->len) {
+        memcpy(text->p, s->p, s->len);
+    }
+    return (uint64_t)(uintptr_t)text;
+}
+
+static uint64_t value_word(struct tsn_features *feat, const struct tsn_plan_value *value,
+                           const struct tsn_column *column, uint32_t at)
+{
+    switch (value->kind) {
+    case TSN_WINDOW_HASH:
+        return tsn_key_word(column, at);
+    case TSN_WINDOW_TEXT:
+        return text_word(feat, &column->str[at]);
+    case TSN_WINDOW_INTEGER:
+        break;
+    case TSN_WINDOW_DOUBLE:
+        return (uint64_t)column->i64[at]; /* the double's bits */
+    }
+    return column->rep == TSN_REP_ENUM ? column->code[at] : tsn_key_word(column, at);
+}
+
+/* The row as the stream keeps it, in feat->row. */
+static void row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                     const struct tsn_row *row, uint64_t conds)
+{
+    const struct tsn_column *fields = feat->types[row->type].inputs;
+    feat->row[0] = (uint64_t)row->time_ms;
+    uint64_t bits = conds;
+    for (int v = 0; v < stream->n_values; v++) {
+        const struct tsn_plan_value *value = &stream->values[v];
+        const struct tsn_column *column = &fields[value->field];
+        feat->row[value->word] = 0;
+        if (tsn_bits_get(column->valid, row->at) &&
+            (value->always_wanted || (conds & value->wanted_by) || value->present == 0)) {
+            feat->row[value->word] = value_word(feat, value, column, row->at);
+            bits |= value->present;
+        }
+    }
+    if (stream->layout.has_bits) {
+        feat->row[1] = bits;
+    }
+}
+
+static void cell_write(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                       struct tsn_cell **cell, tsn_event_ms dead_ms)
+{
+    uint32_t n = *cell ? (*cell)->n : 0;
+    if (!*cell) {
+        *cell = tsn_cell_new(&stream->layout, &feat->pool);
+    }
+    tsn_cell_write(cell, &stream->layout, &feat->pool, feat->row, dead_ms);
+    feat->n_rows += (uint64_t)(*cell)->n - n;
+}
+
+/* The entry to write to; NULL if it would be the one to go at once. */
+static struct tsn_pair *pair_for_write(struct tsn_features *feat,
+                                       const struct tsn_plan_stream *stream,
+                                       struct tsn_pairs **pairs, struct tsn_key key,
+                                       tsn_event_ms time_ms, uint64_t order)
+{
+    struct tsn_pair *pair = tsn_table_find(&feat->pairs, key);
+    if (pair) {
+        if (time_ms >= pair->newest_ms) {
+            pair->newest_ms = time_ms;
+            pair->newest_order = order;
+            tsn_pairs_newer(*pairs, &feat->pairs, pair);
+        }
+        return pair;
+    }
+    if ((*pairs)->n >= stream->max_keys) {
+        struct tsn_pair *oldest = tsn_pairs_oldest(*pairs, &feat->pairs);
+        if (oldest->newest_ms > time_ms) {
+            return NULL;
+        }
+        tsn_features_pair_drop(feat, stream, *pairs, oldest);
+    }
+    return tsn_features_pair_add(feat, pairs, key, time_ms, order);
+}
+
+static void row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
+{
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    const struct tsn_row *row = &walk->batch->rows[r];
+    struct tsn_key_rows *keys = feat->types[row->type].keys;
+    struct tsn_key key = keys[stream->key].keys[row->at];
+    tsn_event_ms dead_ms = tsn_features_dead(feat, walk->before_ms[r], stream->layout.keep_ms);
+    if (conds == 0 || key_missing(key) || row->time_ms <= dead_ms) {
+        return;
+    }
+    int owner = feat->plan.types[row->type].keys[stream->key].owner;
+    struct tsn_entity *entity = entity_for_write(feat, &keys[owner], row->at);
+    if (feat->plan.rowwise || !feat->plan.kinds[stream->kind].seen) {
+        newest_raise(entity, row->time_ms); /* else tsn_walk_newest did, in row order */
+    }
+    void **place = tsn_entity_cell(entity, (uint16_t)s);
+    if (!place) {
+        place = tsn_entity_cell_add(entity, &feat->pool, (uint16_t)s);
+    }
+    if (!stream->pair) {
+        row_make(feat, stream, row, conds);
+        cell_write(feat, stream, (struct tsn_cell **)place, dead_ms);
+        return;
+    }
+    if (!*place) {
+        *place = tsn_pairs_new(&feat->pool);
+    }
+    struct tsn_pair *pair =
+        pair_for_write(feat, stream, (struct tsn_pairs **)place, tsn_features_salted(stream, key),
+                       row->time_ms, feat->next_order + r);
+    if (pair) {
+        row_make(feat, stream, row, conds);
+        cell_write(feat, stream, (struct tsn_cell **)&pair->cell, dead_ms);
+    }
+}
+
+/* ---- the walk ----------------------------------------------------------------- */
+
+void tsn_walk_conds(const struct tsn_walk *walk, int s)
+{
+    const struct tsn_plan_stream *stream = &walk->feat->plan.streams[s];
+    struct tsn_stream_conds *conds = &walk->feat->conds[s];
+    if (conds->ready || walk->batch->types[stream->event].n == 0) {
+        return;
+    }
+    for (int c = 0; c < stream->n_conds; c++) {
+        conds->value[c] = NULL;
+        if (stream->conds[c] != TSN_EXPR_NONE) {
+            const struct tsn_column *column =
+                tsn_eval_column(walk->evals[stream->event], stream->conds[c]);
+            conds->value[c] = column->bits;
+            conds->valid[c] = column->valid;
+        }
+    }
+    conds->ready = true;
+}
+
+static uint64_t conds_at(const struct tsn_plan_stream *stream, const struct tsn_stream_conds *conds,
+                         uint32_t at)
+{
+    uint64_t word = 0;
+    for (int c = 0; c < stream->n_conds; c++) {
+        bool holds = !conds->value[c] ||
+                     (tsn_bits_get(conds->value[c], at) && tsn_bits_get(conds->valid[c], at));
+        word |= (uint64_t)holds << c;
+    }
+    return word;
+}
+
+void tsn_walk_row(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
+{
+    const struct tsn_plan_stream *stream = &walk->feat->plan.streams[s];
+    const struct tsn_row *row = &walk->batch->rows[r];
+    const struct tsn_plan_reads *reads = &stream->reads[row->type];
+    bool in_time = walk->status[r] != TSN_ROW_TOO_LATE;
+    for (unsigned v = 0; in_time && v < reads->n; v++) {
+        const struct tsn_plan_visit *visit = &reads->visits[v];
+        if (visit->n_before) {
+            items_read(walk, s, row, visit->key, visit->before, visit->n_before);
+        }
+    }
+    if (row->type == stream->event) {
+        row_write(walk, s, r, conds);
+    }
+    for (unsigned v = 0; in_time && v < reads->n; v++) {
+        const struct tsn_plan_visit *visit = &reads->visits[v];
+        if (visit->n_after) {
+            items_read(walk, s, row, visit->key, visit->after, visit->n_after);
+        }
+    }
+}
+
+static void *cell_ahead(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key)
+{
+    const struct tsn_key_rows *keys = &walk->feat->types[row->type].keys[key];
+    struct tsn_entity *entity = keys->records[row->at];
+    void **cell = entity ? tsn_entity_cell(entity, (uint16_t)s) : NULL;
+    return cell ? *cell : NULL;
+}
+
+/* Asks for the lines that row r will touch. The batch's resolved records are only
+ * hints here: entities are not freed within a batch. */
+static void prefetch_row(const struct tsn_walk *walk, int s, uint32_t r, bool rows_too)
+{
+    const struct tsn_plan_stream *stream = &walk->feat->plan.streams[s];
+    const struct tsn_row *row = &walk->batch->rows[r];
+    const struct tsn_plan_reads *reads = &stream->reads[row->type];
+    int keys[TSN_BY_MAX];
+    int n = 0;
+    for (unsigned v = 0; v < reads->n && n < TSN_BY_MAX; v++) {
+        keys[n++] = reads->visits[v].key;
+    }
+    if (row->type == stream->event && n == 0) {
+        keys[n++] = stream->key;
+    }
+    for (int i = 0; i < n; i++) {
+        struct tsn_cell *cell = cell_ahead(walk, s, row, keys[i]);
+        if (!cell) {
+            continue;
+        }
+        if (!rows_too) {
+            __builtin_prefetch(cell);
+        } else {
+            __builtin_prefetch(tsn_cell_row(cell, &stream->layout, cell->n), 1);
+            if (cell->runs) {
+                __builtin_prefetch(cell->runs);
+            }
+        }
+    }
+}
+
+void tsn_walk_stream(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
+{
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    const struct tsn_batch *batch = walk->batch;
+    tsn_walk_conds(walk, s);
+    for (uint32_t r = from; r < to; r++) {
+        if (!stream->pair) {
+            if (r + AHEAD_CELL < to) {
+                prefetch_row(walk, s, r + AHEAD_CELL, false);
+            }
+            if (r + AHEAD_ROWS < to) {
+                prefetch_row(walk, s, r + AHEAD_ROWS, true);
+            }
+        }
+        const struct tsn_row *row = &batch->rows[r];
+        bool writes = row->type == stream->event;
+        if (walk->status[r] == TSN_ROW_DUPLICATE || (!writes && stream->reads[row->type].n == 0)) {
+            continue;
+        }
+        tsn_walk_row(walk, s, r, writes ? conds_at(stream, &feat->conds[s], row->at) : 0);
+    }
+}
+
+/* ---- at: seen ----------------------------------------------------------------- */
+
+static void newest_read(struct tsn_features *feat, int kind, const struct tsn_row *row)
+{
+    const struct tsn_plan_type *type = &feat->plan.types[row->type];
+    for (int k = 0; k < type->n_keys; k++) {
+        struct tsn_key_rows *rows = &feat->types[row->type].keys[k];
+        if (type->keys[k].kind != kind || type->keys[k].n_by > 1) {
+            continue;
+        }
+        const struct tsn_entity *entity = NULL;
+        if (!key_missing(rows->keys[row->at])) {
+            entity = entity_find(feat, rows, row->at);
+        }
+        rows->newest_ms[row->at] =
+            entity && entity->newest_ms > row->time_ms ? entity->newest_ms : row->time_ms;
+    }
+}
+
+void tsn_walk_newest(const struct tsn_walk *walk, int kind)
+{
+    struct tsn_features *feat = walk->feat;
+    for (int s = 0; s < feat->plan.n_streams; s++) {
+        if (feat->plan.streams[s].kind == kind) {
+            tsn_walk_conds(walk, s);
+        }
+    }
+    for (uint32_t r = 0; r < walk->batch->n; r++) {
+        const struct tsn_row *row = &walk->batch->rows[r];
+        if (walk->status[r] == TSN_ROW_DUPLICATE) {
+            continue;
+        }
+        newest_read(feat, kind, row);
+        for (int s = 0; s < feat->plan.n_streams; s++) {
+            const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+            if (stream->kind != kind || stream->event != row->type) {
+                continue;
+            }
+            struct tsn_key_rows *keys = feat->types[row->type].keys;
+            tsn_event_ms dead_ms =
+                tsn_features_dead(feat, walk->before_ms[r], stream->layout.keep_ms);
+            if (row->time_ms > dead_ms && !key_missing(keys[stream->key].keys[row->at]) &&
+                conds_at(stream, &feat->conds[s], row->at)) {
+                int owner = feat->plan.types[row->type].keys[stream->key].owner;
+                newest_raise(entity_for_write(feat, &keys[owner], row->at), row->time_ms);
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+/* Bytes: writing and reading the fields of snapshot records.
+ *
+ * Little-endian words, LEB128 for numbers that are mostly small, zigzag for signed
+ * ones. A reader never goes beyond its end: once something is wrong it stays wrong
+ * and gives zeros, so a loader checks once. A writer grows and is reused.
+ */
+#ifndef TSN_ENGINE_SNAPSHOT_BYTES_H
+#define TSN_ENGINE_SNAPSHOT_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tsn_snapshot_bytes {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+void tsn_snapshot_bytes_free(struct tsn_snapshot_bytes *bytes);
+void tsn_snapshot_put(struct tsn_snapshot_bytes *bytes, const void *p, size_t n);
+void tsn_snapshot_put_u8(struct tsn_snapshot_bytes *bytes, uint8_t value);
+void tsn_snapshot_put_u64(struct tsn_snapshot_bytes *bytes, uint64_t value);
+void tsn_snapshot_put_count(struct tsn_snapshot_bytes *bytes, uint64_t value);
+void tsn_snapshot_put_signed(struct tsn_snapshot_bytes *bytes, int64_t value);
+
+struct tsn_snapshot_reader {
+    const uint8_t *p;
+    size_t left;
+    bool wrong;
+};
+
+/* n bytes in place, or NULL when there are fewer. */
+const uint8_t *tsn_snapshot_get(struct tsn_snapshot_reader *reader, size_t n);
+uint8_t tsn_snapshot_get_u8(struct tsn_snapshot_reader *reader);
+uint64_t tsn_snapshot_get_u64(struct tsn_snapshot_reader *reader);
+uint64_t tsn_snapshot_get_count(struct tsn_snapshot_reader *reader);
+int64_t tsn_snapshot_get_signed(struct tsn_snapshot_reader *reader);
+/* A count of things that take at least item_bytes each: more than the rest can
+ * hold is wrong, so a loader never allocates by a lie. */
+uint64_t tsn_snapshot_get_items(struct tsn_snapshot_reader *reader, size_t item_bytes);
+
+#endif

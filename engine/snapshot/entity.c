@@ -1,0 +1,303 @@
+/* The record of an entity:
+ *
+ *   format, newest time, n cells, each:
+ *     identity of its stream, then rows - or, for pairs, n entries, each:
+ *       key of the tuple (16), newest time, order, rows
+ *   rows: n, each: time since the row before, bits if the stream has them, and the
+ *     values: 8 bytes for hashes and doubles, length + 1 and bytes for text (0: no
+ *     text), zigzag for the rest
+ */
+#include <string.h>
+
+#include "engine/snapshot/snapshot.h"
+#include "rules/must/must.h"
+
+/* ---- out --------------------------------------------------------------------------- */
+
+static void value_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_value *value,
+                      uint64_t word)
+{
+    const struct tsn_text *text = NULL;
+    switch (value->kind) {
+    case TSN_WINDOW_HASH:
+    case TSN_WINDOW_DOUBLE:
+        tsn_snapshot_put_u64(bytes, word);
+        return;
+    case TSN_WINDOW_INTEGER:
+        tsn_snapshot_put_signed(bytes, (int64_t)word);
+        return;
+    case TSN_WINDOW_TEXT:
+        text = (const struct tsn_text *)(uintptr_t)word;
+        tsn_snapshot_put_count(bytes, text ? (uint64_t)text->len + 1 : 0);
+        if (text) {
+            tsn_snapshot_put(bytes, text->p, text->len);
+        }
+        return;
+    }
+}
+
+static void rows_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_stream *stream,
+                     const struct tsn_cell *cell, tsn_event_ms dead_ms)
+{
+    const struct tsn_window_layout *layout = &stream->layout;
+    uint32_t first = tsn_cell_after(cell, layout, dead_ms);
+    uint64_t time = 0;
+    tsn_snapshot_put_count(bytes, cell->n - first);
+    for (uint32_t i = first; i < cell->n; i++) {
+        const uint64_t *row = tsn_cell_row(cell, layout, i);
+        tsn_snapshot_put_signed(bytes, (int64_t)(row[0] - time));
+        time = row[0];
+        if (layout->has_bits) {
+            tsn_snapshot_put_count(bytes, row[1]);
+        }
+        for (int v = 0; v < stream->n_values; v++) {
+            value_put(bytes, &stream->values[v], row[stream->values[v].word]);
+        }
+    }
+}
+
+static void pairs_put(struct tsn_snapshot_bytes *bytes, const struct tsn_features *feat,
+                      const struct tsn_plan_stream *stream, const struct tsn_pairs *pairs,
+                      tsn_event_ms dead_ms)
+{
+    tsn_snapshot_put_count(bytes, pairs->n);
+    for (uint32_t i = 0; i < pairs->n; i++) {
+        const struct tsn_pair *pair = tsn_table_record(&feat->pairs, pairs->heap[i]);
+        struct tsn_key key = tsn_features_salted(stream, pair->key);
+        tsn_snapshot_put_u64(bytes, key.lo);
+        tsn_snapshot_put_u64(bytes, key.hi);
+        tsn_snapshot_put_u64(bytes, (uint64_t)pair->newest_ms);
+        tsn_snapshot_put_count(bytes, pair->newest_order);
+        rows_put(bytes, stream, pair->cell, dead_ms);
+    }
+}
+
+static void key_bytes(struct tsn_key key, uint8_t bytes[16])
+{
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(key.lo >> (8 * i));
+        bytes[8 + i] = (uint8_t)(key.hi >> (8 * i));
+    }
+}
+
+static void entity_give(struct tsn_snapshot_out *out, struct tsn_features *feat,
+                        struct tsn_entity *entity, tsn_event_ms newest_ms)
+{
+    struct tsn_snapshot_bytes *bytes = out->bytes;
+    bytes->n = 0;
+    tsn_snapshot_put_u8(bytes, TSN_SNAPSHOT_FORMAT);
+    tsn_snapshot_put_u64(bytes, (uint64_t)entity->newest_ms);
+    tsn_snapshot_put_count(bytes, entity->n);
+    for (unsigned i = 0; i < entity->n; i++) {
+        uint16_t s;
+        const void *cell = *tsn_entity_cell_at(entity, i, &s);
+        const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+        tsn_event_ms dead_ms = tsn_features_dead(feat, newest_ms, stream->layout.keep_ms);
+        tsn_snapshot_put_u64(bytes, stream->identity);
+        if (stream->pair) {
+            pairs_put(bytes, feat, stream, cell, dead_ms);
+        } else {
+            rows_put(bytes, stream, cell, dead_ms);
+        }
+    }
+    struct tsn_snapshot_record record = {
+        .section = TSN_SNAPSHOT_ENTITY, .bytes = bytes->p, .len = bytes->n};
+    key_bytes(entity->key, record.key);
+    out->sink(out->user, &record);
+    out->n++;
+    entity->dirty = false;
+    entity->saved = true;
+}
+
+void tsn_snapshot_entities_cut(struct tsn_snapshot_out *out, struct tsn_features *feat, bool whole,
+                               tsn_event_ms newest_ms)
+{
+    for (size_t g = 0; g < feat->n_gone; g++) {
+        if (!tsn_table_find(&feat->entities, feat->gone[g])) {
+            struct tsn_snapshot_record record = {.section = TSN_SNAPSHOT_ENTITY};
+            key_bytes(feat->gone[g], record.key);
+            out->sink(out->user, &record);
+            out->n++;
+        }
+    }
+    feat->n_gone = 0;
+    if (whole || feat->all_dirty) {
+        for (uint32_t i = 0; i < feat->entities.n_numbers; i++) {
+            if (tsn_table_lives(&feat->entities, i)) {
+                entity_give(out, feat, tsn_table_record(&feat->entities, i), newest_ms);
+            }
+        }
+    } else {
+        for (size_t d = 0; d < feat->n_dirty; d++) {
+            struct tsn_entity *entity = feat->dirty[d];
+            if (entity->dirty && (entity->key.lo | entity->key.hi)) {
+                entity_give(out, feat, entity, newest_ms);
+            }
+        }
+    }
+    feat->n_dirty = 0;
+    feat->all_dirty = false;
+}
+
+/* ---- in ---------------------------------------------------------------------------- */
+
+/* One value; false if no row could have it. */
+static bool value_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+                      const struct tsn_plan_value *value, const struct tsn_field *field,
+                      uint64_t *word)
+{
+    if (value->kind == TSN_WINDOW_HASH || value->kind == TSN_WINDOW_DOUBLE) {
+        *word = tsn_snapshot_get_u64(reader);
+        return true;
+    }
+    if (value->kind == TSN_WINDOW_INTEGER) {
+        *word = (uint64_t)tsn_snapshot_get_signed(reader);
+        if (field->rep == TSN_REP_ENUM) {
+            return *word < field->dict.n;
+        }
+        return field->rep != TSN_REP_BOOL || *word <= 1;
+    }
+    uint64_t len = tsn_snapshot_get_count(reader);
+    const uint8_t *p = len ? tsn_snapshot_get(reader, len - 1) : NULL;
+    if (!p) {
+        return true;
+    }
+    struct tsn_text *text = tsn_pool_alloc(&feat->pool, sizeof *text + len - 1);
+    text->len = (uint32_t)(len - 1);
+    memcpy(text->p, p, text->len);
+    *word = (uint64_t)(uintptr_t)text;
+    return len - 1 <= UINT32_MAX;
+}
+
+/* The values of a row. Whatever happens, row holds texts that can be freed. */
+static bool row_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+                    const struct tsn_plan_stream *stream, uint64_t *row)
+{
+    const struct tsn_field *fields = feat->prog->types[stream->event].fields;
+    uint64_t known = stream->n_conds == 64 ? UINT64_MAX : (UINT64_C(1) << stream->n_conds) - 1;
+    bool right = true;
+    if (stream->layout.has_bits) {
+        row[1] = tsn_snapshot_get_count(reader);
+    }
+    for (int v = 0; v < stream->n_values; v++) {
+        const struct tsn_plan_value *value = &stream->values[v];
+        uint64_t *word = &row[value->word];
+        *word = 0;
+        right &= value_get(reader, feat, value, &fields[value->field], word);
+        known |= value->present;
+        bool has = value->present == 0 || (row[1] & value->present);
+        right &= value->kind != TSN_WINDOW_TEXT || has == (*word != 0);
+    }
+    return right && !reader->wrong && (!stream->layout.has_bits || (row[1] & ~known) == 0);
+}
+
+static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+                                 const struct tsn_plan_stream *stream)
+{
+    struct tsn_cell *cell = tsn_cell_new(&stream->layout, &feat->pool);
+    uint64_t n = tsn_snapshot_get_items(reader, 1);
+    int64_t time_ms = 0;
+    for (uint64_t i = 0; i < n && !reader->wrong; i++) {
+        int64_t step_ms = tsn_snapshot_get_signed(reader);
+        reader->wrong |= __builtin_add_overflow(time_ms, step_ms, &time_ms) || (i && step_ms < 0);
+        feat->row[0] = (uint64_t)time_ms;
+        bool right = row_get(reader, feat, stream, feat->row);
+        tsn_cell_write(&cell, &stream->layout, &feat->pool, feat->row, INT64_MIN);
+        reader->wrong |= !right;
+    }
+    feat->n_rows += cell->n;
+    return cell;
+}
+
+static void pairs_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+                      const struct tsn_plan_stream *stream, void **place)
+{
+    struct tsn_pairs *pairs = tsn_pairs_new(&feat->pool);
+    *place = pairs;
+    uint64_t n = tsn_snapshot_get_items(reader, 2 * sizeof(uint64_t));
+    reader->wrong |= n > stream->max_keys;
+    for (uint64_t i = 0; i < n && !reader->wrong; i++) {
+        struct tsn_key key = {.lo = tsn_snapshot_get_u64(reader)};
+        key.hi = tsn_snapshot_get_u64(reader);
+        key = tsn_features_salted(stream, key);
+        tsn_event_ms newest_ms = (tsn_event_ms)tsn_snapshot_get_u64(reader);
+        uint64_t order = tsn_snapshot_get_count(reader);
+        if (reader->wrong || (key.lo | key.hi) == 0 || tsn_table_find(&feat->pairs, key)) {
+            reader->wrong = true;
+            return;
+        }
+        struct tsn_pair *pair = tsn_features_pair_add(feat, &pairs, key, newest_ms, order);
+        *place = pairs;
+        pair->cell = rows_get(reader, feat, stream);
+    }
+}
+
+static int stream_with(const struct tsn_plan *plan, uint64_t identity)
+{
+    for (int s = 0; s < plan->n_streams; s++) {
+        if (plan->streams[s].identity == identity) {
+            return s;
+        }
+    }
+    return TSN_NONE;
+}
+
+static bool cells_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+                      struct tsn_entity *entity)
+{
+    uint64_t n = tsn_snapshot_get_items(reader, sizeof(uint64_t) + 1);
+    for (uint64_t i = 0; i < n && !reader->wrong; i++) {
+        int s = stream_with(&feat->plan, tsn_snapshot_get_u64(reader));
+        if (s == TSN_NONE || tsn_entity_cell(entity, (uint16_t)s)) {
+            return false;
+        }
+        const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+        void **place = tsn_entity_cell_add(entity, &feat->pool, (uint16_t)s);
+        if (stream->pair) {
+            pairs_get(reader, feat, stream, place);
+        } else {
+            *place = rows_get(reader, feat, stream);
+        }
+    }
+    return true;
+}
+
+static void entity_drop(struct tsn_features *feat, struct tsn_entity *entity)
+{
+    while (entity->n) {
+        tsn_features_cell_drop(feat, entity, entity->n - 1u);
+    }
+    struct tsn_key key = entity->key;
+    tsn_table_remove(&feat->entities, key);
+}
+
+enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_record *record,
+                                                  struct tsn_features *feat, const char **why)
+{
+    struct tsn_snapshot_reader reader = {.p = record->bytes, .left = record->len};
+    struct tsn_snapshot_reader key_reader = {.p = record->key, .left = sizeof record->key};
+    struct tsn_key key = {.lo = tsn_snapshot_get_u64(&key_reader)};
+    key.hi = tsn_snapshot_get_u64(&key_reader);
+    if (tsn_snapshot_get_u8(&reader) != TSN_SNAPSHOT_FORMAT) {
+        *why = "an entity's record has a format that this version does not know";
+        return TSN_SNAPSHOT_WRONG;
+    }
+    if ((key.lo | key.hi) == 0 || tsn_table_find(&feat->entities, key)) {
+        *why = "an entity's record has an impossible key, or comes twice";
+        return TSN_SNAPSHOT_WRONG;
+    }
+    uint32_t number;
+    struct tsn_entity *entity = tsn_table_add(&feat->entities, key, &number);
+    entity->newest_ms = (tsn_event_ms)tsn_snapshot_get_u64(&reader);
+    entity->saved = true;
+    if (!cells_get(&reader, feat, entity)) {
+        entity_drop(feat, entity);
+        *why = "an entity's record holds features that this program does not have";
+        return TSN_SNAPSHOT_UNKNOWN;
+    }
+    if (reader.wrong || reader.left) {
+        *why = "an entity's record cannot be read to its end";
+        return TSN_SNAPSHOT_WRONG;
+    }
+    return TSN_SNAPSHOT_LOADED;
+}

@@ -1,0 +1,56 @@
+/* Snapshot: the records of clock, entities and duplicates; see engine.h for what a
+ * record is. Called by engine.c.
+ *
+ * Every record begins with a format number. Bytes are hostile when they come back:
+ * whatever they hold, a loader answers with a reason or gives a state that is safe
+ * to use. An entity that was damaged but still reads as one is not noticed here:
+ * the store authenticates what it keeps.
+ */
+#ifndef TSN_ENGINE_SNAPSHOT_SNAPSHOT_H
+#define TSN_ENGINE_SNAPSHOT_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+#include "engine/event/dedup.h"
+#include "engine/feature/feature.h"
+#include "engine/snapshot/bytes.h"
+
+enum { TSN_SNAPSHOT_FORMAT = 1 };
+
+struct tsn_snapshot_out {
+    struct tsn_snapshot_bytes *bytes; /* scratch */
+    tsn_snapshot_sink *sink;
+    void *user;
+    uint64_t n; /* records given */
+};
+
+struct tsn_snapshot_clock {
+    tsn_event_ms newest_ms;
+    tsn_event_ms tick_ms;
+};
+
+void tsn_snapshot_clock_cut(struct tsn_snapshot_out *out, const struct tsn_snapshot_clock *clock,
+                            const struct tsn_features *feat, const struct tsn_dedup *dedup);
+bool tsn_snapshot_clock_load(const struct tsn_snapshot_record *record,
+                             struct tsn_snapshot_clock *clock, struct tsn_features *feat,
+                             struct tsn_dedup *dedup, const char **why);
+
+/* Rows that nothing reads any more are left out. newest_ms: E. */
+void tsn_snapshot_entities_cut(struct tsn_snapshot_out *out, struct tsn_features *feat, bool whole,
+                               tsn_event_ms newest_ms);
+enum tsn_snapshot_loaded {
+    TSN_SNAPSHOT_LOADED,
+    TSN_SNAPSHOT_WRONG,
+    TSN_SNAPSHOT_UNKNOWN, /* streams that this program does not have, or not yet: the
+                             clock's record may say how features share logs. No effect */
+};
+enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_record *record,
+                                                  struct tsn_features *feat, const char **why);
+
+void tsn_snapshot_dedup_cut(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole);
+bool tsn_snapshot_dedup_load(const struct tsn_snapshot_record *record, struct tsn_dedup *dedup,
+                             const char **why);
+
+#endif
