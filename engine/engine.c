@@ -254,6 +254,11 @@ const struct tsn_column *tsn_engine_slots(const struct tsn_engine *eng, int type
     return inputs ? inputs + eng->prog->types[type].n_fields : NULL;
 }
 
+void tsn_engine_want_columns(struct tsn_engine *eng, bool want)
+{
+    tsn_score_want_columns(eng->score, want);
+}
+
 const struct tsn_column *tsn_engine_rule(const struct tsn_engine *eng, int rule)
 {
     return tsn_score_rule(eng->score, rule);

@@ -88,6 +88,9 @@ struct tsn_engine_counts tsn_engine_counts(const struct tsn_engine *eng);
 
 /* ---- what the last tsn_engine_rows computed, for exports and explain -------- */
 
+/* Whether rules and typologies keep the columns below (default: no). Features
+ * always do. */
+void tsn_engine_want_columns(struct tsn_engine *eng, bool want);
 /* [batch->n] enum tsn_row_status. */
 const uint8_t *tsn_engine_status(const struct tsn_engine *eng);
 /* Slot columns of an event type, [n_slots]; rows as in batch->types[type]. */
