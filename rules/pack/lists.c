@@ -137,6 +137,10 @@ static void read_lines(struct pack *p, struct tsn_list *list, enum tsn_type of, 
         if (n && text[n - 1] == '\r') {
             n--;
         }
+        while (n && (text[0] == ' ' || text[0] == '\t')) {
+            text++;
+            n--;
+        }
         if (n && text[0] != '#') {
             size_t field = 0;
             const char *wrong = first_field(text, n, &field)
