@@ -266,6 +266,10 @@ static void plant_impersonated_authority(struct plot *plot)
         int64_t talk_enquiry = tsn_dice_between(plot->dice, 20000, 90000);
         end = phone(plot, victim.number, NULL, "114", end + 60000, 3000, talk_enquiry);
     }
+    if (tsn_dice_chance(plot->dice, 0.2)) { /* asks the bank how to pay */
+        int64_t talk_bank = tsn_dice_between(plot->dice, 60000, 240000);
+        end = phone(plot, victim.number, NULL, "95588", end + 90000, 3000, talk_bank);
+    }
     if (tsn_dice_chance(plot->dice, 0.6)) { /* handed on: "the prosecutor" */
         int64_t pause = tsn_dice_between(plot->dice, 1, 8) * MINUTE_MS;
         int64_t talk_second = tsn_dice_between(plot->dice, 6, 40) * MINUTE_MS;
