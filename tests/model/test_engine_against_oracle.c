@@ -14,7 +14,7 @@
 #include "tests/fixture/oracle.h"
 #include "tests/fixture/random_case.h"
 
-enum { ROWS = 300, SEEDS_DEFAULT = 400 };
+enum { ROWS = 300, SEEDS_DEFAULT = 2000 };
 
 struct comparison {
     uint64_t seed;

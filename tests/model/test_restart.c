@@ -1,0 +1,220 @@
+/* An engine that is thrown away and restored from incremental checkpoints gives what
+ * an uninterrupted one gives: random packs and streams, cuts and crashes at random
+ * rows, the rows since the last cut replayed. TSN_SEED runs one seed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/fixture/random_case.h"
+#include "tests/fixture/record_map.h"
+
+enum { ROWS = 400, SEEDS = 600, STEP_MOST = 40 };
+
+static void say_value(FILE *out, const struct tsn_value *v)
+{
+    if (v->state != TSN_STATE_VALUE) {
+        fprintf(out, " %s", v->state == TSN_STATE_MISSING ? "-" : "!");
+        return;
+    }
+    switch (v->type.type) {
+    case TSN_TYPE_BOOL:
+        fprintf(out, " %d", v->b);
+        break;
+    case TSN_TYPE_INT:
+        fprintf(out, " %lld", (long long)v->i);
+        break;
+    case TSN_TYPE_DOUBLE:
+        fprintf(out, " %.17g", v->d);
+        break;
+    case TSN_TYPE_STRING:
+        fprintf(out, " '%.*s'", (int)v->s.len, v->s.p);
+        break;
+    default:
+        fprintf(out, " %lld.%09d", (long long)v->t.s, (int)v->t.ns);
+        break;
+    }
+}
+
+static void say_column(FILE *out, const struct tsn_column *column, uint32_t at)
+{
+    struct tsn_value v = {.state = TSN_STATE_MISSING};
+    if (column) {
+        tsn_column_value(column, at, &v);
+    }
+    say_value(out, &v);
+}
+
+static void say_alert(FILE *out, const struct tsn_alert *a)
+{
+    fprintf(out, " alert t%d level %d from %d score %.17g rev %u %.*s opened %lld sms %.*s%s",
+            a->typology, a->level, a->level_before, a->score, a->revision, (int)a->entity.len,
+            a->entity.p, (long long)a->opened_by.position, (int)a->sms_to.len,
+            a->sms_to.len ? a->sms_to.p : "", a->sms_muted ? " muted" : "");
+    for (uint32_t h = 0; h < a->n_hits; h++) {
+        const struct tsn_alert_hit *hit = &a->hits[h];
+        fprintf(out, " [r%d %lld '%.*s' %.*s", hit->rule, (long long)hit->event.time_ms,
+                (int)hit->reason.len, hit->reason.p, (int)hit->event.id.len,
+                hit->event.id.len ? hit->event.id.p : "");
+        for (uint32_t e = 0; e < hit->n_evidence; e++) {
+            fprintf(out, " %s", hit->evidence[e].name);
+            say_value(out, &hit->evidence[e].value);
+        }
+        fputc(']', out);
+    }
+}
+
+/* One row through the engine; `out` NULL: muted. */
+static void row_run(struct tsn_engine *eng, const struct tsn_batch *stream, uint32_t r,
+                    struct tsn_batch *one, FILE *out)
+{
+    struct tsn_output output;
+    tsn_output_init(&output);
+    tsn_batch_clear(one);
+    tsn_batch_append(one, stream, r, r + 1, true);
+    tsn_engine_rows(eng, one, &output);
+    if (out) {
+        const struct tsn_row *row = &one->rows[0];
+        fprintf(out, "row %u status %d:", r, tsn_engine_status(eng)[0]);
+        if (tsn_engine_status(eng)[0] != TSN_ROW_DUPLICATE) {
+            for (int s = 0; s < stream->prog->types[row->type].n_slots; s++) {
+                say_column(out, &tsn_engine_slots(eng, row->type)[s], row->at);
+            }
+            for (int t = 0; t < stream->prog->n_typologies; t++) {
+                say_column(out, tsn_engine_score(eng, t, row->type), row->at);
+            }
+        }
+        for (uint32_t a = 0; a < output.n_alerts; a++) {
+            say_alert(out, &output.alerts[a]);
+        }
+        fputc('\n', out);
+    }
+    tsn_output_free(&output);
+}
+
+static struct tsn_engine *engine_new(const struct tsn_program *prog, uint64_t seed)
+{
+    struct tsn_engine_settings settings = tsn_random_settings(seed);
+    struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(eng, true);
+    return eng;
+}
+
+static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *stream,
+                        uint64_t seed)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    struct tsn_engine *eng = engine_new(prog, seed);
+    struct tsn_batch *one = tsn_batch_new(prog, 64);
+    for (uint32_t r = 0; r < stream->n; r++) {
+        row_run(eng, stream, r, one, out);
+    }
+    tsn_batch_free(one);
+    tsn_engine_free(eng);
+    fclose(out);
+    return text;
+}
+
+static char *interrupted_run(const struct tsn_program *prog, const struct tsn_batch *stream,
+                             uint64_t seed)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    struct tsn_random random = {seed ^ 0xC4A54};
+    struct tsn_record_map stored = {0};
+    uint32_t stored_at = 0;
+    struct tsn_engine *eng = engine_new(prog, seed);
+    struct tsn_batch *one = tsn_batch_new(prog, 64);
+    uint32_t next_cut = tsn_random_below(&random, STEP_MOST);
+    uint32_t next_crash = tsn_random_below(&random, STEP_MOST);
+    for (uint32_t r = 0; r < stream->n; r++) {
+        row_run(eng, stream, r, one, out);
+        if (r == next_cut) {
+            tsn_snapshot_cut(eng, false, tsn_record_map_put, &stored);
+            stored_at = r + 1;
+            next_cut += 1 + tsn_random_below(&random, STEP_MOST);
+        }
+        if (r == next_crash) {
+            tsn_engine_free(eng);
+            eng = engine_new(prog, seed);
+            const char *why = NULL;
+            if (!tsn_record_map_load(&stored, eng, &why)) {
+                print_error("seed %llu row %u: %s\n", (unsigned long long)seed, r, why);
+                fail();
+            }
+            for (uint32_t again = stored_at; again <= r; again++) {
+                row_run(eng, stream, again, one, NULL);
+            }
+            next_crash += 1 + tsn_random_below(&random, STEP_MOST);
+        }
+    }
+    tsn_record_map_free(&stored);
+    tsn_batch_free(one);
+    tsn_engine_free(eng);
+    fclose(out);
+    return text;
+}
+
+static void print_difference(uint64_t seed, const char *steady, const char *interrupted)
+{
+    size_t line = 0;
+    for (size_t i = 0; steady[i] == interrupted[i]; i++) {
+        line = steady[i] == '\n' ? i + 1 : line;
+    }
+    print_error("seed %llu:\nsteady:      %.*s\ninterrupted: %.*s\n", (unsigned long long)seed,
+                (int)strcspn(steady + line, "\n"), steady + line,
+                (int)strcspn(interrupted + line, "\n"), interrupted + line);
+}
+
+static void run_seed(uint64_t seed)
+{
+    char *pack = tsn_random_pack(seed);
+    struct tsn_diags diags;
+    tsn_diags_init(&diags);
+    struct tsn_program *prog =
+        tsn_pack_compile("random.yaml", pack, strlen(pack), NULL, NULL, &diags);
+    assert_non_null(prog);
+    struct tsn_batch *stream = tsn_random_stream(seed, prog, ROWS);
+    char *steady = steady_run(prog, stream, seed);
+    char *interrupted = interrupted_run(prog, stream, seed);
+    if (strcmp(steady, interrupted) != 0) {
+        print_difference(seed, steady, interrupted);
+        fprintf(stderr, "%s\n", pack);
+        fail();
+    }
+    free(steady);
+    free(interrupted);
+    tsn_batch_free(stream);
+    tsn_program_free(prog);
+    tsn_diags_free(&diags);
+    free(pack);
+}
+
+static void a_restored_engine_goes_on_as_if_it_had_never_stopped(void **state)
+{
+    (void)state;
+    const char *one = getenv("TSN_SEED");
+    if (one) {
+        run_seed(strtoull(one, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        run_seed(seed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restored_engine_goes_on_as_if_it_had_never_stopped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
