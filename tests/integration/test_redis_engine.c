@@ -1,0 +1,176 @@
+/* A real engine through real checkpoints: one that is stopped, stored and restored at
+ * any row goes on as if nothing had happened. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "connectors/store/store.h"
+#include "rules/pack/pack.h"
+#include "tests/fixture/random_case.h"
+#include "tests/fixture/redis_server.h"
+
+enum { SEEDS = 12, ROWS = 3000, PART_ROWS = 100, WAIT_MS = 60000 };
+
+static struct tsn_redis_server server;
+static struct tsn_keys *keys;
+
+static int set_up(void **state)
+{
+    (void)state;
+    tsn_redis_server_start(&server, NULL);
+    keys = tsn_keys_insecure();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tsn_keys_free(keys);
+    tsn_redis_server_remove(&server);
+    return 0;
+}
+
+struct part {
+    const struct tsn_program *prog;
+    const struct tsn_batch *stream;
+    struct tsn_engine_settings settings;
+    struct tsn_batch *batch;
+};
+
+static void feed(const struct part *part, struct tsn_engine *eng, uint32_t from, uint32_t to,
+                 struct tsn_output *out)
+{
+    tsn_batch_clear(part->batch);
+    tsn_batch_append(part->batch, part->stream, from, to, true);
+    tsn_engine_rows(eng, part->batch, out);
+}
+
+static void assert_same_alerts(uint64_t seed, const struct tsn_output *is,
+                               const struct tsn_output *expected)
+{
+    if (is->n_alerts != expected->n_alerts) {
+        fail_msg("seed %llu: %u alerts, not %u", (unsigned long long)seed, is->n_alerts,
+                 expected->n_alerts);
+    }
+    for (uint32_t i = 0; i < is->n_alerts; i++) {
+        const struct tsn_alert *a = &is->alerts[i];
+        const struct tsn_alert *b = &expected->alerts[i];
+        if (a->typology != b->typology || a->level != b->level ||
+            a->level_before != b->level_before || memcmp(&a->score, &b->score, sizeof a->score) ||
+            a->revision != b->revision || a->event.position != b->event.position ||
+            a->opened_by.position != b->opened_by.position || a->n_hits != b->n_hits ||
+            a->sms_to.len != b->sms_to.len || a->entity.len != b->entity.len ||
+            memcmp(a->entity.p, b->entity.p, a->entity.len) != 0) {
+            fail_msg("seed %llu: alert %u differs after a restore", (unsigned long long)seed, i);
+        }
+    }
+}
+
+static struct tsn_engine *restore(struct tsn_store *store, const struct part *part,
+                                  uint64_t sequence)
+{
+    struct tsn_failure failure = {0};
+    struct tsn_checkpoint_meta meta;
+    struct tsn_engine *eng = tsn_engine_new(part->prog, &part->settings);
+    if (!tsn_store_load(store, eng, &meta, &failure)) {
+        fail_msg("%s", failure.text);
+    }
+    assert_int_equal(meta.sequence, sequence);
+    assert_false(tsn_store_wants_whole(store));
+    return eng;
+}
+
+static void checkpoint(struct tsn_store *store, struct tsn_engine *eng, uint64_t sequence)
+{
+    struct tsn_failure failure = {0};
+    struct tsn_checkpoint_meta meta = {.sequence = sequence, .whole = tsn_store_wants_whole(store)};
+    tsn_snapshot_cut(eng, meta.whole, tsn_store_collect, store);
+    tsn_store_begin(store, &meta);
+    if (tsn_store_wait(store, WAIT_MS, &failure) != TSN_STORE_DONE) {
+        fail_msg("%s", failure.text);
+    }
+}
+
+static uint32_t run_seed(uint64_t seed)
+{
+    struct tsn_failure failure = {0};
+    struct tsn_diags diags;
+    tsn_diags_init(&diags);
+    char *text = tsn_random_pack(seed);
+    struct tsn_program *prog =
+        tsn_pack_compile("random.yaml", text, strlen(text), NULL, NULL, &diags);
+    assert_non_null(prog);
+    struct part part = {.prog = prog, .settings = tsn_random_settings(seed)};
+    part.settings.batch_rows = 4096;
+    struct tsn_batch *stream = tsn_random_stream(seed, prog, ROWS);
+    part.stream = stream;
+    part.batch = tsn_batch_new(prog, 4096);
+    struct tsn_output expected;
+    struct tsn_output out;
+    tsn_output_init(&expected);
+    tsn_output_init(&out);
+
+    struct tsn_engine *whole = tsn_engine_new(prog, &part.settings);
+    feed(&part, whole, 0, stream->n, &expected);
+
+    /* The same with a checkpoint every hundred rows, and a death every five hundred. */
+    struct tsn_config config = {.instance = "engine"};
+    config.redis.unix_socket = server.socket;
+    config.redis.database = (int)(seed % 16);
+    struct tsn_store *store = tsn_store_open(&config, keys, &failure);
+    assert_non_null(store);
+    assert_true(tsn_store_claim(store, &failure));
+    struct tsn_engine *eng = tsn_engine_new(prog, &part.settings);
+    uint64_t sequence = 0;
+    for (uint32_t from = 0; from < stream->n; from += PART_ROWS) {
+        uint32_t to = from + PART_ROWS < stream->n ? from + PART_ROWS : stream->n;
+        feed(&part, eng, from, to, &out);
+        checkpoint(store, eng, ++sequence);
+        if (sequence % 5 == 0) {
+            tsn_engine_free(eng);
+            tsn_store_close(store);
+            store = tsn_store_open(&config, keys, &failure);
+            assert_non_null(store);
+            assert_true(tsn_store_claim(store, &failure));
+            eng = restore(store, &part, sequence);
+        }
+    }
+    assert_same_alerts(seed, &out, &expected);
+    uint32_t n_alerts = out.n_alerts;
+    tsn_store_close(store);
+    tsn_engine_free(eng);
+    tsn_engine_free(whole);
+    tsn_output_free(&expected);
+    tsn_output_free(&out);
+    tsn_batch_free(part.batch);
+    tsn_batch_free(stream);
+    tsn_program_free(prog);
+    tsn_diags_free(&diags);
+    free(text);
+    return n_alerts;
+}
+
+static void
+engine_restored_at_any_checkpoint_gives_the_alerts_of_one_that_never_stopped(void **state)
+{
+    (void)state;
+    uint32_t n_alerts = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        n_alerts += run_seed(seed);
+    }
+    assert_true(n_alerts > SEEDS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            engine_restored_at_any_checkpoint_gives_the_alerts_of_one_that_never_stopped),
+    };
+    return cmocka_run_group_tests_name("redis_engine", tests, set_up, tear_down);
+}
