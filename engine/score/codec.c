@@ -5,6 +5,11 @@
 
 #include "rules/must/must.h"
 
+bool tsn_str_is(struct tsn_str text, const char *name)
+{
+    return strlen(name) == text.len && memcmp(name, text.p, text.len) == 0;
+}
+
 void tsn_bytes_put(struct tsn_bytes *bytes, const void *data, size_t len)
 {
     if (bytes->cap - bytes->len < len) {

@@ -14,6 +14,9 @@
 
 #include "rules/column/column.h"
 
+/* Is the text this name? */
+bool tsn_str_is(struct tsn_str text, const char *name);
+
 /* A growing buffer; starts as zeros, ends with tsn_bytes_free. */
 struct tsn_bytes {
     uint8_t *p;

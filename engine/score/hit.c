@@ -52,7 +52,7 @@ struct tsn_event_ref tsn_hit_event(const struct tsn_hit_row *at, char *room)
         .type = at->row->type,
         .source = at->row->source,
         .position = at->row->position,
-        .time_ms = at->row->time_ms,
+        .time_ms = at->inputs[0].i64[at->row->at],
         .id = {"", 0},
     };
     if (type->id_field != TSN_NONE) {
@@ -169,7 +169,8 @@ struct tsn_hit *tsn_hit_capture(const struct tsn_hit_row *at, int rule, uint32_t
     struct tsn_hit *hit = malloc(sizeof *hit + scratch->len);
     TSN_MUST_ALLOC(hit);
     *hit = (struct tsn_hit){
-        .time_ms = event.time_ms,
+        .time_ms = at->row->time_ms,
+        .event_ms = event.time_ms,
         .rule = rule,
         .type = event.type,
         .source = event.source,
@@ -257,7 +258,7 @@ void tsn_hit_show(const struct tsn_hit *hit, double points, struct tsn_arena *ar
                 .type = hit->type,
                 .source = hit->source,
                 .position = hit->position,
-                .time_ms = hit->time_ms,
+                .time_ms = hit->event_ms,
                 .id = str_copy(arena, hit->bytes, hit->id_len),
             },
         .n_evidence = hit->n_evidence,
@@ -283,6 +284,7 @@ void tsn_hit_show(const struct tsn_hit *hit, double points, struct tsn_arena *ar
 void tsn_hit_write(const struct tsn_hit *hit, struct tsn_bytes *to)
 {
     tsn_bytes_u64(to, (uint64_t)hit->time_ms);
+    tsn_bytes_u64(to, (uint64_t)hit->event_ms);
     tsn_bytes_u32(to, hit->source);
     tsn_bytes_u64(to, (uint64_t)hit->position);
     tsn_bytes_u32(to, hit->n_evidence);
@@ -308,6 +310,7 @@ static bool evidence_sound(const uint8_t *bytes, size_t len, uint32_t n)
 struct tsn_hit *tsn_hit_read(struct tsn_bytes_reader *from)
 {
     struct tsn_hit head = {.time_ms = (int64_t)tsn_bytes_get_u64(from)};
+    head.event_ms = (int64_t)tsn_bytes_get_u64(from);
     uint32_t source = tsn_bytes_get_u32(from);
     head.source = (uint16_t)source;
     head.position = (int64_t)tsn_bytes_get_u64(from);

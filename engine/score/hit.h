@@ -21,8 +21,9 @@
 #include "rules/rules.h"
 
 struct tsn_hit {
-    tsn_event_ms time_ms;
-    int32_t rule; /* -1: of a `score` expression, which no rule made */
+    tsn_event_ms time_ms;  /* of the hit: the row's, or when a timer was due */
+    tsn_event_ms event_ms; /* of the event */
+    int32_t rule;          /* -1: of a `score` expression, which no rule made */
     uint16_t type;
     uint16_t source;
     int64_t position;
@@ -33,7 +34,8 @@ struct tsn_hit {
     uint8_t bytes[]; /* id, reason, encoded evidence */
 };
 
-/* The row that a hit or an alert is about. */
+/* The row that a hit or an alert is about. row->time_ms is the time of the hit; the
+ * event's own time is input 0. */
 struct tsn_hit_row {
     const struct tsn_program *prog;
     const struct tsn_row *row;

@@ -1,6 +1,7 @@
 /* Records: scoring state for checkpoints, and back.
  *
- * One record an episode, one a written list, one for E. Names are written, not indexes,
+ * One record an episode, one a written list, one for E and the last tick, one an armed
+ * timer (timer.c). Names are written, not indexes,
  * so a checkpoint outlives a change of the pack: what the program does not know any
  * more is left out on loading. A list goes whole when it changed (the alternative, a
  * record an entry, would need to know every entry that a full list let go, and loses
@@ -205,6 +206,7 @@ uint64_t tsn_score_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *s
         tsn_bytes_u8(&score->bytes, RECORD_FORMAT);
         tsn_bytes_u8(&score->bytes, KIND_NEWEST);
         tsn_bytes_u64(&score->bytes, (uint64_t)score->newest_ms);
+        tsn_bytes_u64(&score->bytes, (uint64_t)score->tick_ms);
         named_key("newest", "", key);
         cut_give(&cut, TSN_SNAPSHOT_EPISODE, key, false);
     }
@@ -214,7 +216,7 @@ uint64_t tsn_score_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *s
     score->n_dirty = 0;
     score->n_gone = 0;
     score->newest_changed = false;
-    return cut.n;
+    return cut.n + tsn_score_timers_cut(score, whole, sink, user);
 }
 
 /* ---- reading --------------------------------------------------------------------------- */
@@ -225,15 +227,10 @@ static bool refuse(const char **why, const char *text)
     return false;
 }
 
-static bool name_is(struct tsn_str text, const char *name)
-{
-    return strlen(name) == text.len && memcmp(name, text.p, text.len) == 0;
-}
-
 static int type_named(const struct tsn_program *prog, struct tsn_str name)
 {
     for (int t = 0; t < prog->n_types; t++) {
-        if (name_is(name, prog->types[t].name)) {
+        if (tsn_str_is(name, prog->types[t].name)) {
             return t;
         }
     }
@@ -244,7 +241,7 @@ static int weight_named(const struct tsn_program *prog, const struct tsn_typolog
                         struct tsn_str rule)
 {
     for (int w = 0; w < typology->n_weights; w++) {
-        if (name_is(rule, prog->rules[typology->weights[w].rule].id)) {
+        if (tsn_str_is(rule, prog->rules[typology->weights[w].rule].id)) {
             return w;
         }
     }
@@ -341,7 +338,7 @@ static bool episode_load(struct tsn_score *score, const uint8_t key[16],
         return refuse(why, "an episode record is cut short");
     }
     int y = 0;
-    while (y < score->prog->n_typologies && !name_is(id, score->prog->typologies[y].id)) {
+    while (y < score->prog->n_typologies && !tsn_str_is(id, score->prog->typologies[y].id)) {
         y++;
     }
     if (y == score->prog->n_typologies) {
@@ -388,7 +385,7 @@ static bool list_load(struct tsn_score *score, struct tsn_bytes_reader *from, co
         return refuse(why, "a list record is cut short");
     }
     int l = 0;
-    while (l < score->prog->n_lists && !name_is(name, score->prog->lists[l].name)) {
+    while (l < score->prog->n_lists && !tsn_str_is(name, score->prog->lists[l].name)) {
         l++;
     }
     const struct tsn_list_decl *decl = &score->prog->lists[l];
@@ -430,6 +427,8 @@ bool tsn_score_load(struct tsn_score *score, const struct tsn_snapshot_record *r
     switch (record->section) {
     case TSN_SNAPSHOT_LIST:
         return list_load(score, &from, why);
+    case TSN_SNAPSHOT_TIMER:
+        return tsn_score_timer_load(score, &from, why);
     case TSN_SNAPSHOT_EPISODE:
         break;
     default:
@@ -443,5 +442,6 @@ bool tsn_score_load(struct tsn_score *score, const struct tsn_snapshot_record *r
         return refuse(why, "an episode record of an unknown kind");
     }
     score->newest_ms = (int64_t)tsn_bytes_get_u64(&from);
+    score->tick_ms = (int64_t)tsn_bytes_get_u64(&from);
     return !from.bad && from.left == 0 ? true : refuse(why, "the record of E is cut short");
 }

@@ -123,6 +123,9 @@ static struct rule_count count_column(const struct tsn_column *column, const uin
 static void count_add(const struct tsn_rule *rule, struct rule_count n,
                       struct tsn_engine_counts *counts)
 {
+    if (rule->after_ms > 0) {
+        n.fired = 0; /* it was armed; it counts when it fires */
+    }
     if (rule->mode == TSN_MODE_LIVE) {
         counts->hits += n.fired;
     } else {
@@ -224,6 +227,10 @@ void tsn_score_evaluate(struct tsn_score *score, const struct score_batch *of)
         }
         for (uint32_t i = 0; i < plan->n_scores; i++) {
             score_evaluate(score, of, t, plan->scores[i]);
+        }
+        for (uint32_t i = 0; i < plan->n_unless; i++) {
+            int r = plan->unless[i];
+            score->rules[r].unless = tsn_eval_column(of->evals[t], score->prog->rules[r].unless);
         }
     }
 }

@@ -61,7 +61,8 @@ static void plan_rule(struct tsn_score *score, int r)
 {
     const struct tsn_rule *rule = &score->prog->rules[r];
     struct score_rule *plan = &score->rules[r];
-    plan->evaluated = rule->mode != TSN_MODE_DISABLED && rule->after_ms == 0;
+    plan->evaluated = rule->mode != TSN_MODE_DISABLED;
+    plan->is_timer = rule->after_ms > 0;
     plan->row_wise =
         rule->reads_written_list || reads_written_list(score->prog, rule->event, rule->when);
     for (int e = 0; e < rule->n_exceptions; e++) {
@@ -69,6 +70,11 @@ static void plan_rule(struct tsn_score *score, int r)
     }
     plan->has_effect =
         plan->evaluated && rule->mode == TSN_MODE_LIVE && (plan->n_uses > 0 || rule->n_writes > 0);
+    if (plan->is_timer && plan->evaluated) {
+        score->has_timers = true;
+        plan->has_effect = true; /* a row that arms it matters, in shadow too */
+        tsn_score_timer_plan(score, r);
+    }
 }
 
 static void plan_typology(struct tsn_score *score, int t)
@@ -120,13 +126,25 @@ static void plan_type(struct tsn_score *score, int t)
         }
     }
     plan->scores = scores;
+    int *unless = tsn_arena_zalloc(&score->plan, (size_t)prog->n_rules, sizeof(int));
+    for (int r = 0; r < prog->n_rules; r++) {
+        const struct tsn_rule *rule = &prog->rules[r];
+        if (score->rules[r].evaluated && score->rules[r].is_timer &&
+            rule->unless != TSN_EXPR_NONE && rule->unless_event == t) {
+            unless[plan->n_unless++] = r;
+        }
+    }
+    plan->unless = unless;
 }
 
 /* Everything but state: episodes and lists are the caller's. */
 static void plan_program(struct tsn_score *score, const struct tsn_program *prog)
 {
     score->prog = prog;
+    score->has_timers = false;
     tsn_arena_reset(&score->plan);
+    score->timer_evals =
+        tsn_arena_zalloc(&score->plan, (size_t)prog->n_types, sizeof(struct tsn_eval *));
     score->rules = tsn_arena_zalloc(&score->plan, (size_t)prog->n_rules, sizeof *score->rules);
     score->types = tsn_arena_zalloc(&score->plan, (size_t)prog->n_types, sizeof *score->types);
     score->typologies =
@@ -168,9 +186,11 @@ struct tsn_score *tsn_score_new(const struct tsn_program *prog,
     score->lateness_ms = settings->lateness_ms;
     score->grace_ms = settings->timer_grace_ms;
     score->newest_ms = INT64_MIN;
+    score->tick_ms = INT64_MIN;
     score->expired_ms = INT64_MIN;
     tsn_arena_init(&score->plan, 0);
     tsn_arena_init(&score->batch, 0);
+    tsn_arena_init(&score->timer_memory, 0);
     plan_program(score, prog);
     for (int l = 0; l < prog->n_lists; l++) {
         score->lists[l] = list_start(&prog->lists[l]);
@@ -191,6 +211,8 @@ void tsn_score_free(struct tsn_score *score)
     for (int t = 0; t < score->prog->n_typologies; t++) {
         tsn_episode_table_free(&score->typologies[t].episodes);
     }
+    tsn_score_timers_free(score);
+    tsn_arena_free(&score->timer_memory);
     free(score->dirty);
     free(score->gone);
     free(score->touches);
@@ -402,11 +424,15 @@ void tsn_score_swap(struct tsn_score *score, const struct tsn_program *prog)
     for (int l = 0; l < old->n_lists; l++) {
         lists[l] = score->lists[l];
     }
+    struct tsn_bytes timers = {0};
+    tsn_score_timers_pack(score, &timers);
     plan_program(score, prog);
     for (int l = 0; l < prog->n_lists; l++) {
         score->lists[l] = list_follow(&prog->lists[l], old, lists, &score->list_changed[l]);
     }
     swap_episodes(score, old, tables);
+    tsn_score_timers_unpack(score, &timers);
+    tsn_bytes_free(&timers);
     for (int t = 0; t < old->n_typologies; t++) {
         tsn_episode_table_free(&tables[t]);
     }

@@ -18,12 +18,16 @@ struct score_use {
 };
 
 struct score_rule {
-    bool evaluated;  /* not disabled, not a timer rule */
+    bool evaluated;  /* not disabled */
+    bool is_timer;   /* a row on which it is true arms it; it fires later */
     bool row_wise;   /* reads a list that rules write */
     bool has_effect; /* live, and weighs somewhere or writes a list */
     uint32_t n_uses;
     struct score_use *uses;   /* by typology; empty unless live */
     struct tsn_column column; /* of this batch; valid NULL: nothing kept */
+    uint32_t n_kept;          /* timer: the inputs that it needs when it fires */
+    uint32_t *kept;
+    const struct tsn_column *unless; /* timer, of this batch: on rows of unless_event */
 };
 
 /* An event type: what is fixed by the program, and what one batch gave. */
@@ -32,6 +36,8 @@ struct score_type {
     bool row_wise;      /* some rule or score expression is */
     uint32_t n_scores;
     const int *scores; /* typologies with a score expression on this type */
+    uint32_t n_unless;
+    const int *unless; /* timer rules that events of this type can call off */
 
     uint64_t *accepted; /* rows of this batch that are no duplicates */
     uint64_t *by_row;   /* rows whose row-wise expressions are evaluated one by one */
@@ -54,6 +60,37 @@ struct score_key {
     uint8_t bytes[16];
 };
 
+/* An armed timer: what the event was, so far as the rule needs it. */
+struct score_timer {
+    tsn_event_ms due_ms;
+    tsn_event_ms armed_ms; /* time of the event */
+    uint64_t order;        /* in which they were armed: the last of ties */
+    int64_t position;
+    int rule;
+    uint16_t source;
+    uint8_t entity_type;
+    uint64_t hash;            /* of rule and entity */
+    struct score_timer *next; /* in its bucket */
+    size_t heap_at;
+    size_t fresh_at; /* its place among those in no record yet; SIZE_MAX: in one */
+    uint32_t entity_len;
+    uint32_t len;
+    uint8_t bytes[]; /* entity, then the cells of kept inputs */
+};
+
+/* Armed timers by due time, and by rule and entity. */
+struct score_timers {
+    struct score_timer **heap; /* least (due, entity, rule, order) first */
+    size_t n, cap;
+    struct score_timer **buckets;
+    size_t n_buckets; /* a power of two, or 0 */
+    uint64_t order;
+    struct score_timer **fresh; /* armed since the last cut */
+    size_t n_fresh, fresh_cap;
+    struct score_key *gone; /* records to delete at the next cut */
+    size_t n_gone, gone_cap;
+};
+
 /* A hit on its way from a row to a typology. */
 struct score_touch {
     int typology;
@@ -74,7 +111,13 @@ struct tsn_score {
     struct tsn_list **lists;
     bool *list_changed; /* [n_lists] since the last cut */
 
+    bool has_timers; /* some rule of the program is one */
+    struct score_timers timers;
+    struct tsn_eval **timer_evals; /* [n_types], made on first use */
+    struct tsn_arena timer_memory; /* as long as one timer fires */
+
     tsn_event_ms newest_ms;  /* E after the rows seen so far */
+    tsn_event_ms tick_ms;    /* the last tick that fired a timer */
     tsn_event_ms expired_ms; /* lists were rid of what ended by then */
     bool newest_changed;     /* since the last cut */
 
@@ -119,6 +162,27 @@ void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,
                      const struct score_touch *touches, size_t n);
 /* Fills the exported score of every typology for the row. */
 void tsn_score_show(struct tsn_score *score, const struct tsn_hit_row *at, tsn_event_ms newest_ms);
+
+/* walk.c: a timer fired. `row` is the event with the due time; newest_ms is E. True if a
+ * list was written. */
+bool tsn_score_fire(struct tsn_score *score, const struct score_batch *of,
+                    const struct tsn_hit_row *at, int rule, tsn_event_ms newest_ms);
+
+/* timer.c: plan of a timer rule; what a row calls off and arms; what is due. */
+void tsn_score_timer_plan(struct tsn_score *score, int rule);
+void tsn_score_timer_row(struct tsn_score *score, const struct tsn_hit_row *at);
+/* Fires all that is due by the clock. Adds to *n what fired; true if a list was written. */
+bool tsn_score_timers_fire(struct tsn_score *score, const struct score_batch *of,
+                           tsn_event_ms clock_ms, tsn_event_ms newest_ms, size_t *n);
+bool tsn_score_timers_due(const struct tsn_score *score, tsn_event_ms clock_ms);
+uint64_t tsn_score_timers_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *sink,
+                              void *user);
+bool tsn_score_timer_load(struct tsn_score *score, struct tsn_bytes_reader *from, const char **why);
+/* For a swap: timers leave the state in the names of the old program, and come back
+ * under the new one. */
+void tsn_score_timers_pack(struct tsn_score *score, struct tsn_bytes *to);
+void tsn_score_timers_unpack(struct tsn_score *score, const struct tsn_bytes *packed);
+void tsn_score_timers_free(struct tsn_score *score);
 
 /* record.c: the episode changed; or goes, with its record. */
 void tsn_score_mark(struct tsn_score *score, struct tsn_episode *episode);

@@ -47,7 +47,7 @@ static void lists_expire(struct tsn_score *score, tsn_event_ms newest_ms)
     }
 }
 
-/* From the next row on, whoever reads a written list reads it row by row. */
+/* From this row on, whoever reads a written list reads it row by row. */
 static void lists_did_change(struct walk *walk, uint32_t row)
 {
     if (walk->lists_changed) {
@@ -57,7 +57,7 @@ static void lists_did_change(struct walk *walk, uint32_t row)
     for (int t = 0; t < walk->score->prog->n_types; t++) {
         struct score_type *type = &walk->score->types[t];
         const struct tsn_type_rows *rows = &walk->of->batch->types[t];
-        for (uint32_t at = rows->n; type->row_wise && at-- > 0 && rows->row[at] > row;) {
+        for (uint32_t at = rows->n; type->row_wise && at-- > 0 && rows->row[at] >= row;) {
             if (tsn_bits_get(type->accepted, at)) {
                 tsn_bits_set(type->by_row, at);
                 tsn_bits_set(walk->wanted, rows->row[at]);
@@ -88,9 +88,8 @@ static bool list_write(struct tsn_score *score, const struct tsn_hit_row *at,
     return true;
 }
 
-static void lists_write(struct walk *walk, const struct tsn_hit_row *at, uint32_t row)
+static bool lists_write(struct tsn_score *score, const struct tsn_hit_row *at)
 {
-    struct tsn_score *score = walk->score;
     bool changed = false;
     for (size_t i = 0; i < score->n_fired; i++) {
         const struct tsn_rule *rule = &score->prog->rules[score->fired[i]];
@@ -98,9 +97,7 @@ static void lists_write(struct walk *walk, const struct tsn_hit_row *at, uint32_
             changed |= list_write(score, at, &rule->writes[w]);
         }
     }
-    if (changed) {
-        lists_did_change(walk, row);
-    }
+    return changed;
 }
 
 /* ---- one row -------------------------------------------------------------------------- */
@@ -121,7 +118,7 @@ static void touch_add(struct tsn_score *score, size_t *n, struct score_touch tou
 }
 
 /* What the row's hits touch, by typology in pack order, rules in pack order within. */
-static size_t touches_collect(struct tsn_score *score, const struct tsn_row *row)
+static size_t touches_collect(struct tsn_score *score)
 {
     size_t n = 0;
     for (size_t i = 0; i < score->n_fired; i++) {
@@ -132,32 +129,71 @@ static size_t touches_collect(struct tsn_score *score, const struct tsn_row *row
                 (struct score_touch){plan->uses[u].typology, plan->uses[u].weight, (uint32_t)i});
         }
     }
+    return n;
+}
+
+/* Score expressions are of the row itself: a timer has none. */
+static void scores_collect(struct tsn_score *score, const struct tsn_row *row, size_t *n)
+{
     const struct score_type *type = &score->types[row->type];
     for (uint32_t i = 0; i < type->n_scores; i++) {
         const struct score_typology *typology = &score->typologies[type->scores[i]];
         const struct tsn_column *column = &typology->score[row->type];
         if (tsn_bits_get(column->valid, row->at) && column->f64[row->at] >= typology->lowest) {
-            touch_add(score, &n, (struct score_touch){type->scores[i], 0, UINT32_MAX});
+            touch_add(score, n, (struct score_touch){type->scores[i], 0, UINT32_MAX});
         }
     }
-    return n;
 }
 
-static void typologies_touch(struct walk *walk, const struct tsn_hit_row *at)
+static void typologies_touch(struct tsn_score *score, const struct score_batch *of,
+                             const struct tsn_hit_row *at, tsn_event_ms newest_ms, size_t n)
 {
-    struct tsn_score *score = walk->score;
-    size_t n = touches_collect(score, at->row);
     for (size_t from = 0, to; from < n; from = to) {
         to = from + 1;
         while (to < n && score->touches[to].typology == score->touches[from].typology) {
             to++;
         }
-        tsn_score_touch(score, walk->of, at, walk->newest_ms, score->touches + from, to - from);
+        tsn_score_touch(score, of, at, newest_ms, score->touches + from, to - from);
     }
     for (size_t i = 0; i < score->n_fired; i++) {
         tsn_hit_free(score->caught[i]);
         score->caught[i] = NULL;
     }
+}
+
+bool tsn_score_fire(struct tsn_score *score, const struct score_batch *of,
+                    const struct tsn_hit_row *at, int rule, tsn_event_ms newest_ms)
+{
+    if (score->prog->rules[rule].mode != TSN_MODE_LIVE) {
+        of->counts->shadow_hits++;
+        return false;
+    }
+    of->counts->hits++;
+    score->n_fired = 1;
+    score->fired[0] = rule;
+    bool changed = lists_write(score, at);
+    typologies_touch(score, of, at, newest_ms, touches_collect(score));
+    return changed;
+}
+
+/* Rules with an effect that fired on the row: those of now, and whether timers are. */
+static bool fired_collect(struct tsn_score *score, const struct tsn_row *row)
+{
+    const struct score_type *type = &score->types[row->type];
+    bool timers = type->n_unless > 0;
+    score->n_fired = 0;
+    for (uint32_t i = 0; i < type->n_active; i++) {
+        const struct score_rule *rule = &score->rules[type->active[i]];
+        if (!rule->has_effect || !tsn_bits_get(rule->column.bits, row->at)) {
+            continue;
+        }
+        if (rule->is_timer) {
+            timers = true;
+        } else {
+            score->fired[score->n_fired++] = type->active[i];
+        }
+    }
+    return timers;
 }
 
 static void row_visit(struct walk *walk, uint32_t r)
@@ -178,15 +214,16 @@ static void row_visit(struct walk *walk, uint32_t r)
         .inputs = walk->of->inputs[row->type],
         .masked = type->masked,
     };
-    score->n_fired = 0;
-    for (uint32_t i = 0; i < type->n_active; i++) {
-        const struct score_rule *rule = &score->rules[type->active[i]];
-        if (rule->has_effect && tsn_bits_get(rule->column.bits, row->at)) {
-            score->fired[score->n_fired++] = type->active[i];
-        }
+    bool timers = fired_collect(score, row);
+    if (lists_write(score, &at)) {
+        lists_did_change(walk, r + 1);
     }
-    lists_write(walk, &at, r);
-    typologies_touch(walk, &at);
+    size_t n = touches_collect(score);
+    scores_collect(score, row, &n);
+    typologies_touch(score, walk->of, &at, walk->newest_ms, n);
+    if (timers) {
+        tsn_score_timer_row(score, &at);
+    }
     if (score->want_columns) {
         tsn_score_show(score, &at, walk->newest_ms);
     }
@@ -194,12 +231,17 @@ static void row_visit(struct walk *walk, uint32_t r)
 
 /* ---- the batch -------------------------------------------------------------------------- */
 
+static void want_word(struct walk *walk, const struct tsn_type_rows *rows, size_t w, uint64_t bits)
+{
+    for (; bits; bits &= bits - 1) {
+        tsn_bits_set(walk->wanted, rows->row[w * 64 + (size_t)__builtin_ctzll(bits)]);
+    }
+}
+
 static void want_bits(struct walk *walk, const struct tsn_type_rows *rows, const uint64_t *bits)
 {
     for (size_t w = 0; w < tsn_bits_words(rows->n); w++) {
-        for (uint64_t left = bits[w]; left; left &= left - 1) {
-            tsn_bits_set(walk->wanted, rows->row[w * 64 + (size_t)__builtin_ctzll(left)]);
-        }
+        want_word(walk, rows, w, bits[w]);
     }
 }
 
@@ -235,6 +277,13 @@ static void want_type(struct walk *walk, int t)
         const struct score_typology *typology = &score->typologies[type->scores[i]];
         want_scores(walk, rows, typology->lowest, &typology->score[t]);
     }
+    for (uint32_t i = 0; i < type->n_unless; i++) {
+        const struct tsn_column *unless = score->rules[type->unless[i]].unless;
+        for (size_t w = 0; w < tsn_bits_words(rows->n); w++) {
+            uint64_t bits = unless->bits[w] & unless->valid[w] & type->accepted[w];
+            want_word(walk, rows, w, bits);
+        }
+    }
     if (type->by_row) {
         want_bits(walk, rows, type->by_row);
     }
@@ -261,6 +310,26 @@ static void rows_walk(struct walk *walk)
             uint32_t r = (uint32_t)w * 64 + bit;
             done |= left & (0 - left);
             newest_until(walk, r);
+            row_visit(walk, r);
+        }
+    }
+}
+
+/* With timers every row may move the clock, and what is due fires before it. */
+static void rows_walk_clock(struct walk *walk)
+{
+    struct tsn_score *score = walk->score;
+    for (uint32_t r = 0; r < walk->of->batch->n; r++) {
+        const struct tsn_row *row = &walk->of->batch->rows[r];
+        newest_until(walk, r);
+        tsn_event_ms clock = walk->newest_ms > score->tick_ms ? walk->newest_ms : score->tick_ms;
+        if (row->time_ms > clock && walk->of->status[r] != TSN_ROW_DUPLICATE) {
+            size_t n = 0;
+            if (tsn_score_timers_fire(score, walk->of, row->time_ms, walk->newest_ms, &n)) {
+                lists_did_change(walk, r);
+            }
+        }
+        if (tsn_bits_get(walk->wanted, r)) {
             row_visit(walk, r);
         }
     }
@@ -326,7 +395,11 @@ void tsn_score_rows(struct tsn_score *score, const struct tsn_batch *batch, cons
             want_type(&walk, t);
         }
     }
-    rows_walk(&walk);
+    if (score->has_timers) {
+        rows_walk_clock(&walk);
+    } else {
+        rows_walk(&walk);
+    }
     tsn_score_count_row_wise(score, &of);
     if (newest_ms > score->newest_ms) {
         score->newest_ms = newest_ms;

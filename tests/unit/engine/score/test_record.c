@@ -40,6 +40,15 @@ static struct world *busy_world(void)
         world_rule(world, "shadow", PAY, "pay.who in lists.seen && pay.n < 4");
     shadow->mode = TSN_MODE_SHADOW;
 
+    struct tsn_rule *silent = world_rule(world, "silent", RING, "ring.n >= 2");
+    world_timer(world, silent, 10 * MINUTE, PAY, "pay.n == 2");
+    world_reason(world, silent, "nothing from ", "ring.who", true, F_WHO);
+    silent->writes = writes;
+    silent->n_writes = 1;
+    struct tsn_rule *quiet = world_rule(world, "quiet", PAY, "pay.n == 0");
+    world_timer(world, quiet, 7 * MINUTE, TSN_NONE, NULL);
+    quiet->mode = TSN_MODE_SHADOW;
+
     struct tsn_typology *sum = world_typology(world, "sum", 40 * MINUTE);
     sum->repeat_sum = true;
     sum->thresholds[TSN_LEVEL_MINOR] = 20;
@@ -48,6 +57,7 @@ static struct world *busy_world(void)
     world_weight(world, sum, big, 10.5);
     world_weight(world, sum, rang, 7);
     world_weight(world, sum, back, 20);
+    world_weight(world, sum, silent, 3);
     world_action(world, sum, TSN_LEVEL_MINOR, 15 * MINUTE);
     world_action(world, sum, TSN_LEVEL_MODERATE, 90 * MINUTE);
 
@@ -56,6 +66,7 @@ static struct world *busy_world(void)
     world_weight(world, once, big, 15);
     world_weight(world, once, small, 10);
     world_weight(world, once, back, 15);
+    world_weight(world, once, silent, 12);
     world_action(world, once, TSN_LEVEL_SEVERE, 5 * MINUTE);
 
     struct tsn_typology *card = world_typology(world, "card", 30 * MINUTE);
