@@ -76,11 +76,23 @@ struct tsn_expr_source {
 enum { TSN_EXPR_NONE = UINT32_MAX };
 
 /* Compiles one expression. `want` is the type it must have, or NULL for any.
- * On an error adds to `diags` and returns TSN_EXPR_NONE. `source` may be NULL.
+ * On an error adds to `diags` and returns TSN_EXPR_NONE. `source` may be NULL: a
+ * message's column then counts code points from the start of the expression, all
+ * lines together. An int where a double is wanted is converted.
  * Bounds: depth 64, 64 KiB of text; more is an error, never a crash. */
 uint32_t tsn_expr_set_add(struct tsn_expr_set *set, const char *text, size_t len,
                           const struct tsn_expr_type *want, const struct tsn_expr_source *source,
                           struct tsn_diags *diags);
+
+/* Is there a time zone of this name ("Europe/Dublin", "+01:00") on this system? */
+bool tsn_expr_zone_known(const char *name);
+
+/* For tests and `tocsin eval --columns`: from now on literals become inputs of
+ * their own instead of constants, so that columns and not folding do the work.
+ * They follow the declared inputs: input `largest declared + 1 + index` carries
+ * tsn_expr_lifted(set, index), which is NULL behind the last. */
+void tsn_expr_set_lift(struct tsn_expr_set *set, bool lift);
+const struct tsn_value *tsn_expr_lifted(const struct tsn_expr_set *set, size_t index);
 
 /* No more expressions; must be called before evaluation. */
 void tsn_expr_set_freeze(struct tsn_expr_set *set);

@@ -1,0 +1,69 @@
+/* The checker: syntax tree -> nodes of the typed graph; see check.c. */
+#ifndef TSN_RULES_EXPR_CHECK_H
+#define TSN_RULES_EXPR_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rules/expr/graph.h"
+#include "rules/expr/syntax.h"
+
+/* A name that a macro or cel.bind has brought in. */
+struct tsn_local {
+    struct tsn_str name;
+    uint32_t node;
+};
+
+struct tsn_checker {
+    struct tsn_expr_set *set;
+    struct tsn_arena *scratch;
+    const char *text;
+    size_t len;
+    const struct tsn_expr_source *source; /* or NULL */
+    struct tsn_diags *diags;
+    bool failed;
+    struct tsn_local locals[TSN_EXPR_DEPTH_MAX];
+    uint32_t n_locals;
+    uint8_t n_slots; /* macros around this place */
+    struct tsn_position *positions;
+    size_t n_positions;
+    size_t cap_positions;
+};
+
+/* The node of a tree, or TSN_EXPR_NONE after at least one message. */
+uint32_t tsn_check(struct tsn_checker *c, const struct tsn_syntax *tree);
+
+/* A message at a byte of the text; returns TSN_EXPR_NONE. advice may be NULL. */
+uint32_t tsn_check_fail(struct tsn_checker *c, uint32_t at, const char *advice, const char *format,
+                        ...) __attribute__((format(printf, 4, 5)));
+
+/* Adds a node and remembers where it stands. */
+uint32_t tsn_check_add(struct tsn_checker *c, const struct tsn_node *node, uint32_t at);
+
+/* "int", ... of a node; "list(int)" in the scratch arena. */
+const char *tsn_check_type_text(struct tsn_checker *c, uint32_t node);
+
+/* An int literal as a double; other nodes as they are. */
+bool tsn_check_is_int_literal(const struct tsn_syntax *tree);
+uint32_t tsn_check_widen(struct tsn_checker *c, uint32_t node, uint32_t at);
+/* An int of any kind as a double: a literal widened, the rest converted. */
+uint32_t tsn_check_to_double(struct tsn_checker *c, uint32_t node, uint32_t at);
+
+/* Calls: check_call.c. */
+uint32_t tsn_check_call(struct tsn_checker *c, const struct tsn_syntax *tree);
+/* A strict function by name over checked arguments; trees may be NULL. Reports. */
+uint32_t tsn_check_function(struct tsn_checker *c, const char *name, bool is_method,
+                            uint32_t n_args, uint32_t *args, struct tsn_syntax *const *trees,
+                            uint32_t at);
+
+/* Names: check_name.c. */
+uint32_t tsn_check_name(struct tsn_checker *c, const struct tsn_syntax *tree);
+/* has(): the tree inside the parentheses. */
+uint32_t tsn_check_has(struct tsn_checker *c, const struct tsn_syntax *tree, uint32_t at);
+/* The list handle that a tree names, or NULL; reports nothing. */
+const struct tsn_expr_list *tsn_check_handle(struct tsn_checker *c, const struct tsn_syntax *tree);
+/* Is this identifier a macro variable or a declared name? */
+bool tsn_check_is_name(struct tsn_checker *c, const struct tsn_syntax *tree);
+
+#endif

@@ -1,0 +1,145 @@
+/* Evaluators: life of one, frames, rows, and cells as values; see expr.h.
+ *
+ * An evaluator owns an arena that a new frame resets, so after its first frames it
+ * allocates nothing. The scalar walk is in row.c, the columns are in vector.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules/expr/graph.h"
+#include "rules/expr/number.h"
+#include "rules/expr/time.h"
+#include "rules/expr/value.h"
+#include "rules/must/must.h"
+
+struct tsn_eval *tsn_eval_new(const struct tsn_expr_set *set)
+{
+    struct tsn_eval *eval = calloc(1, sizeof *eval);
+    TSN_MUST_ALLOC(eval);
+    eval->set = set;
+    eval->clock = 1;
+    tsn_arena_init(&eval->arena, 256 * 1024);
+    tsn_eval_fit(eval);
+    return eval;
+}
+
+void tsn_eval_free(struct tsn_eval *eval)
+{
+    if (!eval) {
+        return;
+    }
+    free(eval->values);
+    free(eval->stamps);
+    free(eval->columns);
+    free(eval->column_frame);
+    tsn_arena_free(&eval->arena);
+    free(eval);
+}
+
+static void *grow(void *old, size_t old_n, size_t n, size_t size)
+{
+    char *grown = realloc(old, n * size);
+    TSN_MUST_ALLOC(grown);
+    memset(grown + old_n * size, 0, (n - old_n) * size);
+    return grown;
+}
+
+void tsn_eval_fit(struct tsn_eval *eval)
+{
+    uint32_t n = eval->set->n_nodes;
+    if (n <= eval->cap_nodes && eval->cap_nodes) {
+        return;
+    }
+    uint32_t old = eval->cap_nodes;
+    uint32_t cap = eval->set->frozen ? n : n * 2;
+    cap = cap < 64 ? 64 : cap;
+    eval->values = grow(eval->values, old, cap, sizeof *eval->values);
+    eval->stamps = grow(eval->stamps, old, cap, sizeof *eval->stamps);
+    eval->columns = grow(eval->columns, old, cap, sizeof *eval->columns);
+    eval->column_frame = grow(eval->column_frame, old, cap, sizeof *eval->column_frame);
+    eval->cap_nodes = cap;
+}
+
+void tsn_eval_begin(struct tsn_eval *eval, const struct tsn_frame *frame)
+{
+    eval->frame = *frame;
+    eval->frame_count++;
+    if (eval->frame_count == 0) { /* wrapped: no old mark may look new */
+        memset(eval->column_frame, 0, eval->cap_nodes * sizeof *eval->column_frame);
+        eval->frame_count = 1;
+    }
+    tsn_arena_reset(&eval->arena);
+}
+
+void tsn_eval_row(struct tsn_eval *eval, uint32_t expr, uint32_t row, struct tsn_value *out)
+{
+    TSN_MUST(eval->set->frozen && expr < eval->set->n_exprs && row < eval->frame.n_rows);
+    const struct tsn_compiled *compiled = &eval->set->exprs[expr];
+    tsn_row_begin(eval, row);
+    *out = *tsn_row_node(eval, compiled->root);
+    out->type = eval->set->nodes[compiled->root].type;
+    if (out->state != TSN_STATE_ERROR) {
+        return;
+    }
+    uint32_t node = out->error_column;
+    out->error_column = 1;
+    size_t low = 0;
+    size_t high = compiled->n_positions;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compiled->positions[middle].node < node) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low < compiled->n_positions && compiled->positions[low].node == node) {
+        out->error_column = compiled->positions[low].column;
+    }
+}
+
+void tsn_column_value(const struct tsn_column *column, uint32_t row, struct tsn_value *out)
+{
+    *out = (struct tsn_value){.type = tsn_plain(tsn_rep_type(column->rep))};
+    if (!tsn_bits_get(column->valid, row)) {
+        bool failed = column->error && tsn_bits_get(column->error, row);
+        out->state = failed ? TSN_STATE_ERROR : TSN_STATE_MISSING;
+        out->error = failed ? "the value could not be computed" : NULL;
+        return;
+    }
+    out->state = TSN_STATE_VALUE;
+    switch (column->rep) {
+    case TSN_REP_BOOL:
+        out->b = tsn_bits_get(column->bits, row);
+        break;
+    case TSN_REP_INT:
+        out->i = column->i64[row];
+        break;
+    case TSN_REP_DOUBLE:
+        out->d = column->f64[row];
+        break;
+    case TSN_REP_STRING:
+        out->s = column->str[row];
+        break;
+    case TSN_REP_TIME_MS:
+    case TSN_REP_DURATION_MS:
+        out->t = tsn_time_from_ms(column->i64[row]);
+        break;
+    case TSN_REP_MONEY:
+        out->d = (double)column->i64[row] / tsn_number_power_of_ten(column->scale);
+        break;
+    case TSN_REP_ENUM:
+        out->s = column->dict->names[column->code[row]];
+        break;
+    case TSN_REP_TIME:
+    case TSN_REP_DURATION:
+        out->t = column->time[row];
+        break;
+    case TSN_REP_LIST:
+        out->list = ((const struct tsn_list_value *const *)column->cells)[row];
+        out->type = (struct tsn_expr_type){TSN_TYPE_LIST, TSN_TYPE_NULL, 1};
+        break;
+    case TSN_REP_NULL:
+        break;
+    }
+}
