@@ -23,7 +23,7 @@
 static uint32_t column_of(const struct tsn_checker *c, uint32_t at)
 {
     struct tsn_str before = {c->text, at < c->len ? at : (uint32_t)c->len};
-    return (uint32_t)tsn_text_size(before) + 1;
+    return (uint32_t)tsn_utf8_size(before) + 1;
 }
 
 /* Where byte `at` of the expression stands in its file. */

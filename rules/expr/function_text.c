@@ -67,7 +67,7 @@ bool tsn_apply_add_list(struct tsn_call *call, const struct tsn_value *a, struct
 bool tsn_apply_size_string(struct tsn_call *call, const struct tsn_value *a, struct tsn_value *out)
 {
     (void)call;
-    out->i = tsn_text_size(a[0].s);
+    out->i = tsn_utf8_size(a[0].s);
     return true;
 }
 
@@ -81,7 +81,7 @@ bool tsn_apply_size_list(struct tsn_call *call, const struct tsn_value *a, struc
 bool tsn_apply_contains(struct tsn_call *call, const struct tsn_value *a, struct tsn_value *out)
 {
     (void)call;
-    out->b = tsn_text_find(a[0].s, a[1].s, 0) >= 0;
+    out->b = tsn_utf8_find(a[0].s, a[1].s, 0) >= 0;
     return true;
 }
 
@@ -126,12 +126,12 @@ bool tsn_apply_matches(struct tsn_call *call, const struct tsn_value *a, struct 
 
 bool tsn_apply_char_at(struct tsn_call *call, const struct tsn_value *a, struct tsn_value *out)
 {
-    int64_t size = tsn_text_size(a[0].s);
+    int64_t size = tsn_utf8_size(a[0].s);
     if (a[1].i < 0 || a[1].i > size) {
         return bad_index(call);
     }
-    uint32_t from = tsn_text_offset(a[0].s, a[1].i);
-    uint32_t to = tsn_text_offset(a[0].s, a[1].i + 1);
+    uint32_t from = tsn_utf8_offset(a[0].s, a[1].i);
+    uint32_t to = tsn_utf8_offset(a[0].s, a[1].i + 1);
     out->s = (struct tsn_str){a[0].s.p + from, to - from};
     return true;
 }
@@ -139,16 +139,16 @@ bool tsn_apply_char_at(struct tsn_call *call, const struct tsn_value *a, struct 
 /* Code points before a byte offset; -1 stays. */
 static int64_t index_of_offset(struct tsn_str s, int64_t offset)
 {
-    return offset < 0 ? -1 : tsn_text_size((struct tsn_str){s.p, (uint32_t)offset});
+    return offset < 0 ? -1 : tsn_utf8_size((struct tsn_str){s.p, (uint32_t)offset});
 }
 
 static bool start_index(struct tsn_call *call, const struct tsn_value *a, uint32_t *offset)
 {
-    int64_t size = tsn_text_size(a[0].s);
+    int64_t size = tsn_utf8_size(a[0].s);
     if (a[2].i < 0 || a[2].i > size) {
         return bad_index(call);
     }
-    *offset = tsn_text_offset(a[0].s, a[2].i);
+    *offset = tsn_utf8_offset(a[0].s, a[2].i);
     return true;
 }
 
@@ -158,7 +158,7 @@ bool tsn_apply_index_of(struct tsn_call *call, const struct tsn_value *a, struct
     if (call->n_args == 3 && !start_index(call, a, &from)) {
         return false;
     }
-    out->i = index_of_offset(a[0].s, tsn_text_find(a[0].s, a[1].s, from));
+    out->i = index_of_offset(a[0].s, tsn_utf8_find(a[0].s, a[1].s, from));
     return true;
 }
 
@@ -169,7 +169,7 @@ bool tsn_apply_last_index_of(struct tsn_call *call, const struct tsn_value *a,
     if (call->n_args == 3 && !start_index(call, a, &from)) {
         return false;
     }
-    out->i = index_of_offset(a[0].s, tsn_text_find_last(a[0].s, a[1].s, from));
+    out->i = index_of_offset(a[0].s, tsn_utf8_find_last(a[0].s, a[1].s, from));
     return true;
 }
 
@@ -198,26 +198,26 @@ bool tsn_apply_upper_ascii(struct tsn_call *call, const struct tsn_value *a, str
 bool tsn_apply_trim(struct tsn_call *call, const struct tsn_value *a, struct tsn_value *out)
 {
     (void)call;
-    out->s = tsn_text_trim(a[0].s);
+    out->s = tsn_utf8_trim(a[0].s);
     return true;
 }
 
 bool tsn_apply_substring(struct tsn_call *call, const struct tsn_value *a, struct tsn_value *out)
 {
-    int64_t size = tsn_text_size(a[0].s);
+    int64_t size = tsn_utf8_size(a[0].s);
     int64_t end = call->n_args == 3 ? a[2].i : size;
     if (a[1].i < 0 || end > size || a[1].i > end) {
         return bad_index(call);
     }
-    uint32_t from = tsn_text_offset(a[0].s, a[1].i);
-    out->s = (struct tsn_str){a[0].s.p + from, tsn_text_offset(a[0].s, end) - from};
+    uint32_t from = tsn_utf8_offset(a[0].s, a[1].i);
+    out->s = (struct tsn_str){a[0].s.p + from, tsn_utf8_offset(a[0].s, end) - from};
     return true;
 }
 
 /* Bytes of the character at p. */
 static uint32_t character_bytes(struct tsn_str s, uint32_t at)
 {
-    return tsn_text_offset((struct tsn_str){s.p + at, s.len - at}, 1);
+    return tsn_utf8_offset((struct tsn_str){s.p + at, s.len - at}, 1);
 }
 
 /* Where the next separator begins at or after `at`. An empty separator stands
@@ -225,7 +225,7 @@ static uint32_t character_bytes(struct tsn_str s, uint32_t at)
 static int64_t next_separator(struct tsn_str s, struct tsn_str separator, uint32_t at)
 {
     if (separator.len) {
-        return tsn_text_find(s, separator, at);
+        return tsn_utf8_find(s, separator, at);
     }
     return at < s.len ? (int64_t)(at + character_bytes(s, at)) : -1;
 }

@@ -44,7 +44,7 @@ bool tsn_apply_string_to_time(struct tsn_call *call, const struct tsn_value *a,
                               struct tsn_value *out)
 {
     call->error = "this text is no RFC 3339 timestamp of the years 0001 to 9999";
-    return tsn_time_parse(a[0].s, &out->t);
+    return tsn_time_parse_timestamp(a[0].s, &out->t);
 }
 
 bool tsn_apply_int_to_time(struct tsn_call *call, const struct tsn_value *a, struct tsn_value *out)

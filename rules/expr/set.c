@@ -206,7 +206,7 @@ static void keep_positions(struct tsn_checker *c, struct tsn_compiled *compiled)
         uint32_t at = c->positions[i].column;
         struct tsn_str before = {c->text, at};
         kept[n++] = (struct tsn_position){c->positions[i].node,
-                                          ascii ? at + 1 : (uint32_t)tsn_text_size(before) + 1};
+                                          ascii ? at + 1 : (uint32_t)tsn_utf8_size(before) + 1};
     }
     compiled->positions = kept;
     compiled->n_positions = n;

@@ -456,7 +456,7 @@ struct tsn_syntax *tsn_syntax_parse(const char *text, size_t len, struct tsn_are
     if (len > TSN_EXPR_TEXT_MAX) {
         return fail(&p, 0, "split it into features", "longer than 64 KiB");
     }
-    size_t invalid = tsn_text_invalid(text, len);
+    size_t invalid = tsn_utf8_invalid(text, len);
     if (invalid < len) {
         return fail(&p, (uint32_t)invalid, NULL, "not valid UTF-8 from here on");
     }

@@ -6,7 +6,7 @@
  */
 #include "rules/expr/text.h"
 
-size_t tsn_text_encode(uint32_t code, char *out)
+size_t tsn_utf8_encode(uint32_t code, char *out)
 {
     if (code < 0x80) {
         out[0] = (char)code;
@@ -30,7 +30,7 @@ size_t tsn_text_encode(uint32_t code, char *out)
     return 4;
 }
 
-size_t tsn_text_decode(const char *p, size_t len, uint32_t *code)
+size_t tsn_utf8_decode(const char *p, size_t len, uint32_t *code)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char c = (unsigned char)p[0];
@@ -57,12 +57,12 @@ size_t tsn_text_decode(const char *p, size_t len, uint32_t *code)
     return n;
 }
 
-size_t tsn_text_invalid(const char *p, size_t len)
+size_t tsn_utf8_invalid(const char *p, size_t len)
 {
     size_t at = 0;
     while (at < len) {
         uint32_t code;
-        size_t n = tsn_text_decode(p + at, len - at, &code);
+        size_t n = tsn_utf8_decode(p + at, len - at, &code);
         if (n == 0) {
             return at;
         }
@@ -76,7 +76,7 @@ static bool starts_character(char c)
     return ((unsigned char)c & 0xc0) != 0x80;
 }
 
-int64_t tsn_text_size(struct tsn_str s)
+int64_t tsn_utf8_size(struct tsn_str s)
 {
     int64_t n = 0;
     for (uint32_t i = 0; i < s.len; i++) {
@@ -85,7 +85,7 @@ int64_t tsn_text_size(struct tsn_str s)
     return n;
 }
 
-uint32_t tsn_text_offset(struct tsn_str s, int64_t index)
+uint32_t tsn_utf8_offset(struct tsn_str s, int64_t index)
 {
     uint32_t at = 0;
     for (; at < s.len; at++) {
@@ -96,7 +96,7 @@ uint32_t tsn_text_offset(struct tsn_str s, int64_t index)
     return at;
 }
 
-int64_t tsn_text_find(struct tsn_str s, struct tsn_str part, uint32_t from)
+int64_t tsn_utf8_find(struct tsn_str s, struct tsn_str part, uint32_t from)
 {
     if (part.len == 0) {
         return from;
@@ -108,7 +108,7 @@ int64_t tsn_text_find(struct tsn_str s, struct tsn_str part, uint32_t from)
     return hit ? hit - s.p : -1;
 }
 
-int64_t tsn_text_find_last(struct tsn_str s, struct tsn_str part, uint32_t from)
+int64_t tsn_utf8_find_last(struct tsn_str s, struct tsn_str part, uint32_t from)
 {
     if (part.len > s.len) {
         return -1;
@@ -130,14 +130,14 @@ static bool is_white_space(uint32_t c)
            c == 0x205f || c == 0x3000;
 }
 
-struct tsn_str tsn_text_trim(struct tsn_str s)
+struct tsn_str tsn_utf8_trim(struct tsn_str s)
 {
     uint32_t first = 0;
     uint32_t end = 0; /* behind the last character that stays */
     bool begun = false;
     for (uint32_t at = 0; at < s.len;) {
         uint32_t code = 0;
-        size_t n = tsn_text_decode(s.p + at, s.len - at, &code);
+        size_t n = tsn_utf8_decode(s.p + at, s.len - at, &code);
         n = n ? n : 1;
         if (!is_white_space(code)) {
             first = begun ? first : at;

@@ -141,7 +141,7 @@ static int days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-bool tsn_time_parse(struct tsn_str text, struct tsn_time *out)
+bool tsn_time_parse_timestamp(struct tsn_str text, struct tsn_time *out)
 {
     uint32_t at = 0;
     int year, month, day, hour, minute, second, offset = 0;

@@ -32,7 +32,7 @@ bool tsn_time_is_timestamp(struct tsn_time t);
 bool tsn_time_is_duration(struct tsn_time t);
 
 /* RFC 3339, at most nine decimals; false if it is not one. */
-bool tsn_time_parse(struct tsn_str text, struct tsn_time *out);
+bool tsn_time_parse_timestamp(struct tsn_str text, struct tsn_time *out);
 /* CEL: "1h30m", "-1.5s", "0"; units h m s ms us ns. */
 bool tsn_time_parse_duration(struct tsn_str text, struct tsn_time *out);
 

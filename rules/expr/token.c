@@ -259,7 +259,7 @@ static const char *lex_escape(struct tsn_lexer *lexer, char **out)
     if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
         return "this escape is no Unicode character";
     }
-    *out += tsn_text_encode(code, *out);
+    *out += tsn_utf8_encode(code, *out);
     return NULL;
 }
 
