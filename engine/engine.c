@@ -39,6 +39,8 @@ struct tsn_engine {
     const struct tsn_column **inputs;
     uint64_t *seeds;         /* [n_types] of ids */
     uint8_t *status;         /* [batch_rows] */
+    bool any_too_late;       /* in this batch */
+    struct tsn_arena batch;  /* what lives for one batch */
     tsn_event_ms *before_ms; /* [batch_rows] E before each row */
     uint64_t *hashes;        /* [batch_rows] of ids; 0: none */
     struct tsn_snapshot_bytes bytes;
@@ -100,6 +102,7 @@ struct tsn_engine *tsn_engine_new(const struct tsn_program *prog,
     tsn_features_init(&eng->features, prog, settings->lateness_ms, settings->batch_rows);
     tsn_arena_init(&eng->pending_memory, 0);
     eng->score = tsn_score_new(prog, settings);
+    tsn_arena_init(&eng->batch, 0);
     eng->status = zeroed(settings->batch_rows, sizeof *eng->status);
     eng->before_ms = zeroed(settings->batch_rows, sizeof *eng->before_ms);
     eng->hashes = zeroed(settings->batch_rows, sizeof *eng->hashes);
@@ -114,6 +117,7 @@ void tsn_engine_free(struct tsn_engine *eng)
     }
     program_leave(eng);
     tsn_score_free(eng->score);
+    tsn_arena_free(&eng->batch);
     tsn_features_free(&eng->features);
     tsn_dedup_free(&eng->dedup);
     tsn_snapshot_bytes_free(&eng->bytes);
@@ -147,6 +151,8 @@ static void rows_admit(struct tsn_engine *eng, const struct tsn_batch *batch)
 {
     struct tsn_engine_counts *counts = &eng->counts;
     ids_hash(eng, batch);
+    eng->any_too_late = false;
+    tsn_arena_reset(&eng->batch);
     for (uint32_t r = 0; r < batch->n; r++) {
         tsn_event_ms time_ms = batch->rows[r].time_ms;
         eng->before_ms[r] = eng->newest_ms;
@@ -160,12 +166,34 @@ static void rows_admit(struct tsn_engine *eng, const struct tsn_batch *batch)
                         time_ms < tsn_window_minus(eng->newest_ms, eng->settings.lateness_ms);
         bool late = time_ms < eng->newest_ms;
         eng->status[r] = too_late ? TSN_ROW_TOO_LATE : late ? TSN_ROW_LATE : TSN_ROW_ACCEPTED;
+        eng->any_too_late |= too_late;
         counts->too_late += too_late;
         counts->late += late && !too_late;
         counts->accepted++;
         eng->newest_ms = late ? eng->newest_ms : time_ms;
     }
     counts->rows += batch->n;
+}
+
+/* The times as of which the rows of a type read lists: their own, but for a too-late
+ * row E - lateness, because what ended before that may be gone. The array is of the
+ * batch where no row is too late: nearly always. */
+static const tsn_event_ms *lists_as_of(struct tsn_engine *eng, const struct tsn_batch *batch, int t)
+{
+    const struct tsn_type_rows *rows = &batch->types[t];
+    tsn_event_ms *as_of = NULL;
+    for (uint32_t at = 0; eng->any_too_late && at < rows->n; at++) {
+        uint32_t r = rows->row[at];
+        if (eng->status[r] != TSN_ROW_TOO_LATE) {
+            continue;
+        }
+        if (!as_of) {
+            as_of = tsn_arena_alloc(&eng->batch, rows->n * sizeof *as_of);
+            memcpy(as_of, rows->time_ms, rows->n * sizeof *as_of);
+        }
+        as_of[at] = tsn_window_minus(eng->before_ms[r], eng->settings.lateness_ms);
+    }
+    return as_of ? as_of : rows->time_ms;
 }
 
 static void evals_begin(struct tsn_engine *eng, const struct tsn_batch *batch)
@@ -184,7 +212,7 @@ static void evals_begin(struct tsn_engine *eng, const struct tsn_batch *batch)
             .n_rows = batch->types[t].n,
             .inputs = eng->inputs[t],
             .lists = tsn_score_lists(eng->score),
-            .time_ms = batch->types[t].time_ms,
+            .time_ms = lists_as_of(eng, batch, t),
         };
         tsn_eval_begin(eng->evals[t], &frame);
         eng->in_batch[t] = eng->evals[t];
