@@ -25,7 +25,7 @@
  * depth 0. An empty list literal has element TSN_TYPE_NULL. */
 struct tsn_expr_type {
     enum tsn_type type;    /* TSN_TYPE_LIST when depth > 0 */
-    enum tsn_type element; /* the innermost element, for lists and handles */
+    enum tsn_type element; /* the innermost element; not looked at when depth is 0 */
     uint8_t depth;
 };
 

@@ -35,6 +35,9 @@ static void copy_names(struct tsn_expr_set *set, const struct tsn_expr_env *env)
         set->names[i] = env->names[i];
         set->names[i].name =
             tsn_arena_strdup(&set->arena, env->names[i].name, strlen(env->names[i].name));
+        if (set->names[i].type.depth == 0) { /* callers may leave the element of plain types */
+            set->names[i].type = tsn_plain(set->names[i].type.type);
+        }
         if (env->names[i].input >= set->n_inputs) {
             set->n_inputs = (size_t)env->names[i].input + 1;
         }

@@ -29,7 +29,7 @@ static inline struct tsn_expr_type tsn_element_of(struct tsn_expr_type list)
 
 static inline bool tsn_type_equal(struct tsn_expr_type a, struct tsn_expr_type b)
 {
-    return a.type == b.type && a.depth == b.depth && a.element == b.element;
+    return a.type == b.type && a.depth == b.depth && (a.depth == 0 || a.element == b.element);
 }
 
 /* Equal, or both lists of which one is an empty literal that fits the other. */
