@@ -208,9 +208,10 @@ static void print_alert(FILE *out, const struct tsn_program *prog, const struct 
     }
     fprintf(out, "%s\n", alert->shadow ? " shadow" : "");
     for (uint32_t i = 0; i < alert->n_hits; i++) {
-        if (alert->hits[i].current) {
-            fprintf(out, "    %s: %.*s\n", prog->rules[alert->hits[i].rule].id,
-                    (int)alert->hits[i].reason.len, alert->hits[i].reason.p);
+        const struct tsn_alert_hit *hit = &alert->hits[i];
+        if (hit->current && hit->rule != TSN_NONE) { /* a score is no rule's hit */
+            fprintf(out, "    %s: %.*s\n", prog->rules[hit->rule].id, (int)hit->reason.len,
+                    hit->reason.p);
         }
     }
 }
@@ -324,10 +325,17 @@ static void stories_of_a_city_end_as_told(void **state)
     stories_of("telecom-bank", "telecom-bank.yaml");
 }
 
+static void stories_of_card_terminals_end_as_told(void **state)
+{
+    (void)state;
+    stories_of("terminal", "terminal/terminal.yaml");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stories_of_a_city_end_as_told),
+        cmocka_unit_test(stories_of_card_terminals_end_as_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
