@@ -45,7 +45,7 @@ void tsn_entity_cell_rename(struct tsn_entity *entity, unsigned i, uint16_t stre
     }
 }
 
-void **tsn_entity_cell(struct tsn_entity *entity, uint16_t stream)
+void **tsn_entity_cell_beyond(struct tsn_entity *entity, uint16_t stream)
 {
     for (unsigned i = 0; i < entity->n; i++) {
         uint16_t at;

@@ -28,8 +28,22 @@ struct tsn_entity {
 };
 _Static_assert(sizeof(struct tsn_entity) == TSN_TABLE_RECORD_BYTES, "one cache line");
 
+/* tsn_entity_cell of an entity with more than three. */
+void **tsn_entity_cell_beyond(struct tsn_entity *entity, uint16_t stream);
+
 /* Where the cell of a stream stands, or NULL if there is none. */
-void **tsn_entity_cell(struct tsn_entity *entity, uint16_t stream);
+static inline void **tsn_entity_cell(struct tsn_entity *entity, uint16_t stream)
+{
+    if (entity->n > TSN_ENTITY_INLINE) {
+        return tsn_entity_cell_beyond(entity, stream);
+    }
+    for (unsigned i = 0; i < entity->n; i++) {
+        if (entity->streams[i] == stream) {
+            return &entity->cells[i];
+        }
+    }
+    return NULL;
+}
 
 /* A place, set to NULL, for a stream that has none yet. */
 void **tsn_entity_cell_add(struct tsn_entity *entity, struct tsn_pool *pool, uint16_t stream);

@@ -68,7 +68,7 @@ struct tsn_key tsn_key_join(const struct tsn_key *keys, int n)
             return (struct tsn_key){0};
         }
     }
-    return key_of(keys, (size_t)n * sizeof *keys, 0);
+    return n == 1 ? keys[0] : key_of(keys, (size_t)n * sizeof *keys, 0);
 }
 
 uint64_t tsn_key_word(const struct tsn_column *column, uint32_t row)

@@ -19,8 +19,16 @@ uint64_t tsn_key_seed(const char *kind);
 void tsn_key_column(const struct tsn_column *column, uint32_t n, uint64_t seed,
                     struct tsn_key *keys);
 
-/* Key of an entry named by several keys, zero if one of them is. */
+/* One key of several, zero if one of them is; of one key, itself. */
 struct tsn_key tsn_key_join(const struct tsn_key *keys, int n);
+
+/* The key of an entry under an entity, by the keys of its first field and of the
+ * rest: so an entry cannot be put under another entity than its own. */
+static inline struct tsn_key tsn_key_under(struct tsn_key owner, struct tsn_key rest)
+{
+    const struct tsn_key keys[2] = {owner, rest};
+    return tsn_key_join(keys, 2);
+}
 
 /* An 8-byte word that tells values of a column apart, for `distinct`. The cell is
  * valid. */

@@ -20,9 +20,9 @@ struct tsn_pair {
     tsn_event_ms newest_ms; /* time and order of its newest row */
     uint64_t newest_order;
     void *cell;
-    uint32_t place;  /* in the heap */
-    uint32_t number; /* its own, in the pair table */
-    uint64_t unused[2];
+    uint32_t place;      /* in the heap */
+    uint32_t number;     /* its own, in the pair table */
+    struct tsn_key rest; /* of the fields behind the first */
 };
 _Static_assert(sizeof(struct tsn_pair) == TSN_TABLE_RECORD_BYTES, "one cache line");
 

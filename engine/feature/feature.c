@@ -101,11 +101,13 @@ struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key
 }
 
 struct tsn_pair *tsn_features_pair_add(struct tsn_features *feat, struct tsn_pairs **pairs,
-                                       struct tsn_key key, tsn_event_ms newest_ms, uint64_t order)
+                                       struct tsn_key key, struct tsn_key rest,
+                                       tsn_event_ms newest_ms, uint64_t order)
 {
     uint32_t number;
     struct tsn_pair *pair = tsn_table_add(&feat->pairs, key, &number);
     pair->number = number;
+    pair->rest = rest;
     pair->newest_ms = newest_ms;
     pair->newest_order = order;
     tsn_pairs_add(pairs, &feat->pool, &feat->pairs, pair);
@@ -170,6 +172,9 @@ static void type_layout(struct tsn_features *feat, int t)
         struct tsn_key_rows *rows = &of->keys[k];
         rows->keys = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->keys);
         rows->records = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->records);
+        if (plan->keys[k].n_by > 1) {
+            rows->rests = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->rests);
+        }
         if (plan->keys[k].n_by == 1 && feat->plan.kinds[plan->keys[k].kind].seen) {
             rows->newest_ms = tsn_arena_alloc(memory, feat->batch_rows * sizeof *rows->newest_ms);
         }
@@ -194,8 +199,8 @@ static void slots_clear(struct tsn_features *feat, int t, uint32_t n)
     }
 }
 
-/* Rows [from, to): slots of the table are asked for while keys are hashed, then
- * records, so that the third pass finds both near. */
+/* Rows [from, to) of a type: slots of the table are asked for, then records, then
+ * the cells that the records lead to. */
 static void records_resolve(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
                             uint32_t to)
 {
@@ -209,24 +214,27 @@ static void records_resolve(const struct tsn_table *table, struct tsn_key_rows *
     }
     for (uint32_t i = from; i < to; i++) {
         bool missing = (rows->keys[i].lo | rows->keys[i].hi) == 0;
-        rows->records[i] = missing ? NULL : tsn_table_find(table, rows->keys[i]);
+        struct tsn_entity *entity = missing ? NULL : tsn_table_find(table, rows->keys[i]);
+        rows->records[i] = entity;
+        for (unsigned k = 0; entity && k < TSN_ENTITY_INLINE; k++) {
+            __builtin_prefetch(entity->cells[k]);
+        }
     }
 }
 
-static void keys_resolve(struct tsn_features *feat, int t, uint32_t n)
+/* The keys of all rows; entities are looked up chunk by chunk, just before use. */
+static void keys_make(struct tsn_features *feat, int t, uint32_t n)
 {
-    enum { BLOCK = 64 };
     const struct tsn_plan_type *plan = &feat->plan.types[t];
     struct tsn_feature_type *of = &feat->types[t];
+    of->n_resolved = 0;
     for (int k = 0; k < plan->n_keys; k++) {
         const struct tsn_plan_key *key = &plan->keys[k];
         struct tsn_key_rows *rows = &of->keys[k];
+        memset(rows->records, 0, n * sizeof *rows->records);
         if (key->n_by == 1) {
             tsn_key_column(&of->inputs[key->by[0]], n, feat->plan.kinds[key->kind].seed,
                            rows->keys);
-            for (uint32_t i = 0; i < n; i += BLOCK) {
-                records_resolve(&feat->entities, rows, i, i + BLOCK < n ? i + BLOCK : n);
-            }
             continue;
         }
         for (uint32_t i = 0; i < n; i++) {
@@ -234,8 +242,30 @@ static void keys_resolve(struct tsn_features *feat, int t, uint32_t n)
             for (int p = 0; p < key->n_by; p++) {
                 parts[p] = of->keys[key->parts[p]].keys[i];
             }
-            rows->keys[i] = tsn_key_join(parts, key->n_by);
-            rows->records[i] = NULL;
+            rows->rests[i] = tsn_key_join(parts + 1, key->n_by - 1);
+            rows->keys[i] = tsn_key_under(parts[0], rows->rests[i]);
+        }
+    }
+}
+
+/* Looks up the entities of rows up to `to` of the batch, once each. */
+static void keys_resolve(struct tsn_features *feat, const struct tsn_batch *batch, uint32_t to)
+{
+    for (int t = 0; t < feat->prog->n_types; t++) {
+        const struct tsn_type_rows *rows = &batch->types[t];
+        struct tsn_feature_type *of = &feat->types[t];
+        uint32_t from = rows->n ? of->n_resolved : 0;
+        uint32_t end = from;
+        while (end < rows->n && rows->row[end] < to) {
+            end++;
+        }
+        for (int k = 0; end > from && k < feat->plan.types[t].n_keys; k++) {
+            if (feat->plan.types[t].keys[k].n_by == 1) {
+                records_resolve(&feat->entities, &of->keys[k], from, end);
+            }
+        }
+        if (rows->n) {
+            of->n_resolved = end;
         }
     }
 }
@@ -258,7 +288,7 @@ void tsn_features_begin(struct tsn_features *feat, const struct tsn_batch *batch
         memcpy(feat->types[t].inputs, batch->types[t].fields,
                (size_t)feat->prog->types[t].n_fields * sizeof(struct tsn_column));
         slots_clear(feat, t, n);
-        keys_resolve(feat, t, n);
+        keys_make(feat, t, n);
     }
 }
 
@@ -272,7 +302,7 @@ const struct tsn_column *tsn_features_inputs(const struct tsn_features *feat, in
 static void level_columns(const struct tsn_walk *walk, int l)
 {
     /* Entities and cells touched by one stream are still near when the next comes. */
-    enum { CHUNK = 512 };
+    enum { CHUNK = 256 };
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_level *level = &feat->plan.levels[l];
     for (int k = 0; k < feat->plan.n_kinds; k++) {
@@ -290,6 +320,7 @@ static void level_columns(const struct tsn_walk *walk, int l)
     }
     for (uint32_t from = 0; from < walk->batch->n; from += CHUNK) {
         uint32_t to = from + CHUNK < walk->batch->n ? from + CHUNK : walk->batch->n;
+        keys_resolve(feat, walk->batch, to);
         for (int s = 0; s < level->n_streams; s++) {
             tsn_walk_stream(walk, level->streams[s], from, to);
         }

@@ -22,12 +22,14 @@
 struct tsn_key_rows {
     struct tsn_key *keys;    /* [batch_rows]; zero: missing */
     void **records;          /* what the table had when the batch began, or NULL */
+    struct tsn_key *rests;   /* keys of several fields: of those behind the first */
     tsn_event_ms *newest_ms; /* kinds with `seen`: what a row reads as of */
 };
 
 struct tsn_feature_type {
     struct tsn_column *inputs; /* fields, then slots; NULL before the first row */
     struct tsn_key_rows *keys;
+    uint32_t n_resolved; /* rows whose records have been looked up */
 };
 
 /* Filters of one stream, as bitmaps over the rows of its event type. */
@@ -111,7 +113,8 @@ void tsn_features_touch(struct tsn_features *feat, struct tsn_entity *entity);
 
 /* A new entry of a pair stream under an entity; cell is empty. */
 struct tsn_pair *tsn_features_pair_add(struct tsn_features *feat, struct tsn_pairs **pairs,
-                                       struct tsn_key key, tsn_event_ms newest_ms, uint64_t order);
+                                       struct tsn_key key, struct tsn_key rest,
+                                       tsn_event_ms newest_ms, uint64_t order);
 /* Frees an entry with its rows. */
 void tsn_features_pair_drop(struct tsn_features *feat, const struct tsn_plan_stream *stream,
                             struct tsn_pairs *pairs, struct tsn_pair *pair);

@@ -11,9 +11,8 @@
 #include "engine/feature/feature.h"
 #include "rules/must/must.h"
 
-/* Rows ahead: at the first the entity is near and its cell is asked for, at the
- * second the cell is near and its newest rows are. Measured with bench_windows. */
-enum { AHEAD_CELL = 12, AHEAD_ROWS = 6 };
+/* Rows between asking for a cell's newest rows and touching them. */
+enum { AHEAD = 6 };
 
 static bool key_missing(struct tsn_key key)
 {
@@ -95,6 +94,10 @@ static void slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32
         return;
     }
     tsn_bits_set(slot->valid, at);
+    if (slot->rep == TSN_REP_INT) { /* most are counts */
+        slot->i64[at] = reading->i;
+        return;
+    }
     switch (slot->rep) {
     case TSN_REP_BOOL:
         if (reading->i) {
@@ -138,31 +141,48 @@ static tsn_event_ms newest_of(const struct tsn_walk *walk, struct tsn_key_rows *
     return entity && entity->newest_ms > row->time_ms ? entity->newest_ms : row->time_ms;
 }
 
+static void items_empty(const struct tsn_walk *walk, int s, const struct tsn_row *row,
+                        const struct tsn_plan_item *items, unsigned n)
+{
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_window_layout *layout = &feat->plan.streams[s].layout;
+    struct tsn_column *slots =
+        feat->types[row->type].inputs + walk->batch->prog->types[row->type].n_fields;
+    for (unsigned i = 0; i < n; i++) {
+        struct tsn_reading reading;
+        tsn_window_empty(&layout->items[items[i].item], &reading);
+        slot_give(feat, &slots[items[i].slot], row->at, &reading);
+    }
+}
+
 static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key,
                        const struct tsn_plan_item *items, unsigned n)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_window_layout *layout = &feat->plan.streams[s].layout;
     struct tsn_feature_type *type = &feat->types[row->type];
-    uint32_t at = row->at;
-    if (key_missing(type->keys[key].keys[at])) {
+    if (key_missing(type->keys[key].keys[row->at])) {
         return;
     }
-    struct tsn_cell *cell = cell_find(feat, s, &type->keys[key], at);
+    struct tsn_cell *cell = cell_find(feat, s, &type->keys[key], row->at);
+    if (!cell) {
+        items_empty(walk, s, row, items, n);
+        return;
+    }
     struct tsn_column *slots = type->inputs + walk->batch->prog->types[row->type].n_fields;
+    unsigned lane = UINT8_MAX;
+    struct tsn_window_view view;
     for (unsigned i = 0; i < n; i++) {
         const struct tsn_window_item *item = &layout->items[items[i].item];
         struct tsn_reading reading;
-        if (cell) {
-            tsn_event_ms asof_ms = layout->lanes[item->lane].seen
-                                       ? newest_of(walk, type->keys, key, row)
-                                       : row->time_ms;
-            tsn_cell_read(cell, layout, &feat->pool, items[i].item, asof_ms, row->time_ms,
-                          &reading);
-        } else {
-            tsn_window_empty(item, &reading);
+        if (item->lane != lane) {
+            lane = item->lane;
+            tsn_event_ms asof_ms =
+                layout->lanes[lane].seen ? newest_of(walk, type->keys, key, row) : row->time_ms;
+            tsn_window_look(&view, cell, layout, &feat->pool, lane, asof_ms, row->time_ms);
         }
-        slot_give(feat, &slots[items[i].slot], at, &reading);
+        tsn_window_read(&view, item, &reading);
+        slot_give(feat, &slots[items[i].slot], row->at, &reading);
     }
 }
 
@@ -230,9 +250,11 @@ static void cell_write(struct tsn_features *feat, const struct tsn_plan_stream *
 /* The entry to write to; NULL if it would be the one to go at once. */
 static struct tsn_pair *pair_for_write(struct tsn_features *feat,
                                        const struct tsn_plan_stream *stream,
-                                       struct tsn_pairs **pairs, struct tsn_key key,
-                                       tsn_event_ms time_ms, uint64_t order)
+                                       struct tsn_pairs **pairs, const struct tsn_key_rows *keys,
+                                       const struct tsn_row *row, uint64_t order)
 {
+    struct tsn_key key = tsn_features_salted(stream, keys->keys[row->at]);
+    tsn_event_ms time_ms = row->time_ms;
     struct tsn_pair *pair = tsn_table_find(&feat->pairs, key);
     if (pair) {
         if (time_ms >= pair->newest_ms) {
@@ -249,7 +271,7 @@ static struct tsn_pair *pair_for_write(struct tsn_features *feat,
         }
         tsn_features_pair_drop(feat, stream, *pairs, oldest);
     }
-    return tsn_features_pair_add(feat, pairs, key, time_ms, order);
+    return tsn_features_pair_add(feat, pairs, key, keys->rests[row->at], time_ms, order);
 }
 
 static void row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
@@ -280,9 +302,8 @@ static void row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t c
     if (!*place) {
         *place = tsn_pairs_new(&feat->pool);
     }
-    struct tsn_pair *pair =
-        pair_for_write(feat, stream, (struct tsn_pairs **)place, tsn_features_salted(stream, key),
-                       row->time_ms, feat->next_order + r);
+    struct tsn_pair *pair = pair_for_write(feat, stream, (struct tsn_pairs **)place,
+                                           &keys[stream->key], row, feat->next_order + r);
     if (pair) {
         row_make(feat, stream, row, conds);
         cell_write(feat, stream, (struct tsn_cell **)&pair->cell, dead_ms);
@@ -345,41 +366,36 @@ void tsn_walk_row(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds
     }
 }
 
-static void *cell_ahead(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key)
+static void cell_ahead(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key)
 {
     const struct tsn_key_rows *keys = &walk->feat->types[row->type].keys[key];
     struct tsn_entity *entity = keys->records[row->at];
-    void **cell = entity ? tsn_entity_cell(entity, (uint16_t)s) : NULL;
-    return cell ? *cell : NULL;
+    void **place = entity ? tsn_entity_cell(entity, (uint16_t)s) : NULL;
+    if (place) {
+        const struct tsn_cell *cell = *place;
+        __builtin_prefetch(tsn_cell_row(cell, &walk->feat->plan.streams[s].layout, cell->n), 1);
+        if (cell->runs) {
+            __builtin_prefetch(cell->runs);
+            __builtin_prefetch((const char *)cell->runs + 64);
+        }
+    }
 }
 
-/* Asks for the lines that row r will touch. The batch's resolved records are only
- * hints here: entities are not freed within a batch. */
-static void prefetch_row(const struct tsn_walk *walk, int s, uint32_t r, bool rows_too)
+/* Asks for the newest rows of the cells that row r will touch; the cells are near
+ * since their entities were resolved. Records are only hints here: an entity is not
+ * freed within a batch. */
+static void row_ahead(const struct tsn_walk *walk, int s, uint32_t r)
 {
     const struct tsn_plan_stream *stream = &walk->feat->plan.streams[s];
     const struct tsn_row *row = &walk->batch->rows[r];
     const struct tsn_plan_reads *reads = &stream->reads[row->type];
-    int keys[TSN_BY_MAX];
-    int n = 0;
-    for (unsigned v = 0; v < reads->n && n < TSN_BY_MAX; v++) {
-        keys[n++] = reads->visits[v].key;
+    bool writes = row->type == stream->event;
+    if (writes) {
+        cell_ahead(walk, s, row, stream->key);
     }
-    if (row->type == stream->event && n == 0) {
-        keys[n++] = stream->key;
-    }
-    for (int i = 0; i < n; i++) {
-        struct tsn_cell *cell = cell_ahead(walk, s, row, keys[i]);
-        if (!cell) {
-            continue;
-        }
-        if (!rows_too) {
-            __builtin_prefetch(cell);
-        } else {
-            __builtin_prefetch(tsn_cell_row(cell, &stream->layout, cell->n), 1);
-            if (cell->runs) {
-                __builtin_prefetch(cell->runs);
-            }
+    for (unsigned v = 0; v < reads->n; v++) {
+        if (!writes || reads->visits[v].key != stream->key) {
+            cell_ahead(walk, s, row, reads->visits[v].key);
         }
     }
 }
@@ -391,13 +407,8 @@ void tsn_walk_stream(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
     const struct tsn_batch *batch = walk->batch;
     tsn_walk_conds(walk, s);
     for (uint32_t r = from; r < to; r++) {
-        if (!stream->pair) {
-            if (r + AHEAD_CELL < to) {
-                prefetch_row(walk, s, r + AHEAD_CELL, false);
-            }
-            if (r + AHEAD_ROWS < to) {
-                prefetch_row(walk, s, r + AHEAD_ROWS, true);
-            }
+        if (!stream->pair && r + AHEAD < to) {
+            row_ahead(walk, s, r + AHEAD);
         }
         const struct tsn_row *row = &batch->rows[r];
         bool writes = row->type == stream->event;

@@ -2,13 +2,14 @@
  *
  *   format, newest time, n cells, each:
  *     identity of its stream, then rows - or, for pairs, n entries, each:
- *       key of the tuple (16), newest time, order, rows
+ *       key of the fields behind the first (16), newest time, order, rows
  *   rows: n, each: time since the row before, bits if the stream has them, and the
  *     values: 8 bytes for hashes and doubles, length + 1 and bytes for text (0: no
  *     text), zigzag for the rest
  */
 #include <string.h>
 
+#include "engine/entity/key.h"
 #include "engine/snapshot/snapshot.h"
 #include "rules/must/must.h"
 
@@ -63,9 +64,8 @@ static void pairs_put(struct tsn_snapshot_bytes *bytes, const struct tsn_feature
     tsn_snapshot_put_count(bytes, pairs->n);
     for (uint32_t i = 0; i < pairs->n; i++) {
         const struct tsn_pair *pair = tsn_table_record(&feat->pairs, pairs->heap[i]);
-        struct tsn_key key = tsn_features_salted(stream, pair->key);
-        tsn_snapshot_put_u64(bytes, key.lo);
-        tsn_snapshot_put_u64(bytes, key.hi);
+        tsn_snapshot_put_u64(bytes, pair->rest.lo);
+        tsn_snapshot_put_u64(bytes, pair->rest.hi);
         tsn_snapshot_put_u64(bytes, (uint64_t)pair->newest_ms);
         tsn_snapshot_put_count(bytes, pair->newest_order);
         rows_put(bytes, stream, pair->cell, dead_ms);
@@ -210,23 +210,24 @@ static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, struct tsn_
 }
 
 static void pairs_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
-                      const struct tsn_plan_stream *stream, void **place)
+                      const struct tsn_plan_stream *stream, struct tsn_key owner, void **place)
 {
     struct tsn_pairs *pairs = tsn_pairs_new(&feat->pool);
     *place = pairs;
     uint64_t n = tsn_snapshot_get_items(reader, 2 * sizeof(uint64_t));
     reader->wrong |= n > stream->max_keys;
     for (uint64_t i = 0; i < n && !reader->wrong; i++) {
-        struct tsn_key key = {.lo = tsn_snapshot_get_u64(reader)};
-        key.hi = tsn_snapshot_get_u64(reader);
-        key = tsn_features_salted(stream, key);
+        struct tsn_key rest = {.lo = tsn_snapshot_get_u64(reader)};
+        rest.hi = tsn_snapshot_get_u64(reader);
+        struct tsn_key key = tsn_features_salted(stream, tsn_key_under(owner, rest));
         tsn_event_ms newest_ms = (tsn_event_ms)tsn_snapshot_get_u64(reader);
         uint64_t order = tsn_snapshot_get_count(reader);
-        if (reader->wrong || (key.lo | key.hi) == 0 || tsn_table_find(&feat->pairs, key)) {
+        if (reader->wrong || (rest.lo | rest.hi) == 0 || (key.lo | key.hi) == 0 ||
+            tsn_table_find(&feat->pairs, key)) {
             reader->wrong = true;
             return;
         }
-        struct tsn_pair *pair = tsn_features_pair_add(feat, &pairs, key, newest_ms, order);
+        struct tsn_pair *pair = tsn_features_pair_add(feat, &pairs, key, rest, newest_ms, order);
         *place = pairs;
         pair->cell = rows_get(reader, feat, stream);
     }
@@ -254,7 +255,7 @@ static bool cells_get(struct tsn_snapshot_reader *reader, struct tsn_features *f
         const struct tsn_plan_stream *stream = &feat->plan.streams[s];
         void **place = tsn_entity_cell_add(entity, &feat->pool, (uint16_t)s);
         if (stream->pair) {
-            pairs_get(reader, feat, stream, place);
+            pairs_get(reader, feat, stream, entity->key, place);
         } else {
             *place = rows_get(reader, feat, stream);
         }

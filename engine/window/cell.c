@@ -165,17 +165,55 @@ void tsn_cell_expire(struct tsn_cell **cell, const struct tsn_window_layout *lay
     }
 }
 
-void tsn_cell_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                   struct tsn_pool *pool, uint32_t item, tsn_event_ms asof_ms, tsn_event_ms time_ms,
-                   struct tsn_reading *out)
+void tsn_window_look(struct tsn_window_view *view, struct tsn_cell *cell,
+                     const struct tsn_window_layout *layout, struct tsn_pool *pool, unsigned lane,
+                     tsn_event_ms asof_ms, tsn_event_ms time_ms)
 {
-    const struct tsn_window_item *it = &layout->items[item];
-    const struct tsn_window_lane *lane = &layout->lanes[it->lane];
-    tsn_event_ms to = tsn_window_minus(asof_ms, lane->delay_ms);
-    if (cell->runs && tsn_runs_read(cell, layout, pool, it, to, time_ms, out)) {
+    view->cell = cell;
+    view->layout = layout;
+    view->pool = pool;
+    view->time_ms = time_ms;
+    view->to_ms = tsn_window_minus(asof_ms, layout->lanes[lane].delay_ms);
+    view->totals = cell->runs && tsn_runs_look(view, lane);
+    if (!view->totals) {
+        tsn_event_ms out_ms = tsn_window_minus(view->to_ms, layout->lanes[lane].window_ms);
+        view->hi = tsn_cell_after(cell, layout, view->to_ms);
+        view->lo = tsn_cell_after(cell, layout, out_ms);
+    }
+}
+
+/* What stands at the edges of the view, when every row counts. */
+static void plain_value(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                        struct tsn_reading *out)
+{
+    uint32_t n = view->hi - view->lo;
+    if (item->agg == TSN_AGG_COUNT) {
+        out->state = TSN_STATE_VALUE;
+        out->i = n;
         return;
     }
-    uint32_t hi = tsn_cell_after(cell, layout, to);
-    uint32_t lo = tsn_cell_after(cell, layout, tsn_window_minus(to, lane->window_ms));
-    tsn_window_scan(cell, layout, pool, it, lo, hi, time_ms, out);
+    if (n == 0) {
+        tsn_window_empty(item, out);
+        return;
+    }
+    const uint64_t *row = tsn_cell_row(view->cell, view->layout,
+                                       item->agg == TSN_AGG_FIRST ? view->lo : view->hi - 1);
+    out->state = TSN_STATE_VALUE;
+    out->i = item->agg == TSN_AGG_TIME_SINCE ? tsn_window_minus(view->time_ms, (int64_t)row[0])
+                                             : (int64_t)row[item->word];
+}
+
+void tsn_window_read(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                     struct tsn_reading *out)
+{
+    if (item->plain) {
+        plain_value(view, item, out);
+        return;
+    }
+    if (view->cell->runs && !item->scanned &&
+        (view->totals ? tsn_runs_total(view, item, out) : tsn_runs_late(view, item, out))) {
+        return;
+    }
+    tsn_window_scan(view->cell, view->layout, view->pool, item, view->lo, view->hi, view->time_ms,
+                    out);
 }

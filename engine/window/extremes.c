@@ -8,14 +8,13 @@ static void room_for_one(struct tsn_extremes *extremes, struct tsn_pool *pool)
         return;
     }
     struct tsn_extreme *old = extremes->items;
-    const struct tsn_extreme *from = old + extremes->head;
     if (extremes->head > extremes->cap / 2) {
-        memmove(old, from, extremes->n * sizeof *old);
+        memmove(old, old + extremes->head, extremes->n * sizeof *old);
     } else {
         uint32_t cap = extremes->cap ? extremes->cap * 2 : 4;
         extremes->items = tsn_pool_alloc(pool, cap * sizeof *old);
         if (old) {
-            memcpy(extremes->items, from, extremes->n * sizeof *old);
+            memcpy(extremes->items, old + extremes->head, extremes->n * sizeof *old);
             tsn_pool_free(pool, old, extremes->cap * sizeof *old);
         }
         extremes->cap = cap;

@@ -3,8 +3,9 @@
  * A lane covers rows [tail, lead): those in (asof - window, asof] for the largest
  * asof read so far. A read at or after it advances both edges; each row enters
  * and leaves once. What a total cannot do by adding and subtracting exactly -
- * sums of doubles - is scanned. Rows are named by sequence numbers that grow by
- * one a row and wrap, so dropping old rows renames nothing.
+ * sums of doubles - is scanned. A late read looks at the rows by which its interval
+ * differs from the lane's, when they are fewer than its own. Rows are named by sequence numbers
+ * that grow by one a row and wrap, so dropping old rows renames nothing.
  *
  * Always: rows with time <= asof - window stand before tail, rows with time <=
  * asof before lead, and every total is that of [tail, lead).
@@ -19,6 +20,8 @@
 
 struct lane_run {
     tsn_event_ms asof_ms;
+    tsn_event_ms tail_ms; /* of the row at tail, unless the lane is empty: most reads
+                             move no row out and then need not touch it */
     uint32_t tail;
     uint32_t lead;
 };
@@ -217,6 +220,23 @@ static void row_enters(struct tsn_cell *cell, const struct tsn_window_layout *la
     }
 }
 
+static tsn_event_ms time_of(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                            uint32_t seq)
+{
+    return (tsn_event_ms)row_of(cell, layout, seq)[0];
+}
+
+/* The row at tail leaves. */
+static void tail_step(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                      const struct tsn_window_lane *lane, struct lane_run *run)
+{
+    row_leaves(cell, layout, lane, run);
+    run->tail++;
+    if (run->tail != run->lead) {
+        run->tail_ms = time_of(cell, layout, run->tail);
+    }
+}
+
 static void advance(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                     struct tsn_pool *pool, unsigned k, tsn_event_ms asof_ms)
 {
@@ -224,17 +244,19 @@ static void advance(struct tsn_cell *cell, const struct tsn_window_layout *layou
     struct lane_run *run = &cell->runs->lanes[k];
     tsn_event_ms out_ms = tsn_window_minus(asof_ms, lane->window_ms);
     uint32_t end = cell->runs->first + cell->n;
-    while (run->tail != run->lead && (tsn_event_ms)row_of(cell, layout, run->tail)[0] <= out_ms) {
-        row_leaves(cell, layout, lane, run);
-        run->tail++;
+    while (run->tail != run->lead && run->tail_ms <= out_ms) {
+        tail_step(cell, layout, lane, run);
     }
     if (run->tail == run->lead) {
-        while (run->lead != end && (tsn_event_ms)row_of(cell, layout, run->lead)[0] <= out_ms) {
+        while (run->lead != end && time_of(cell, layout, run->lead) <= out_ms) {
             run->lead++;
         }
         run->tail = run->lead;
+        if (run->lead != end) {
+            run->tail_ms = time_of(cell, layout, run->lead);
+        }
     }
-    while (run->lead != end && (tsn_event_ms)row_of(cell, layout, run->lead)[0] <= asof_ms) {
+    while (run->lead != end && time_of(cell, layout, run->lead) <= asof_ms) {
         row_enters(cell, layout, pool, lane, run->lead);
         run->lead++;
     }
@@ -267,11 +289,13 @@ void tsn_runs_wrote(struct tsn_cell *cell, const struct tsn_window_layout *layou
             continue; /* behind lead: the next read takes it in */
         }
         edges_shift(cell, layout, lane, i);
+        bool was_empty = run->tail == run->lead;
         run->lead++;
         if (time_ms <= tsn_window_minus(run->asof_ms, lane->window_ms)) {
             run->tail++;
         } else {
             row_enters(cell, layout, pool, lane, cell->runs->first + i);
+            run->tail_ms = was_empty || time_ms < run->tail_ms ? time_ms : run->tail_ms;
         }
     }
 }
@@ -284,36 +308,13 @@ void tsn_runs_trim(struct tsn_cell *cell, const struct tsn_window_layout *layout
     for (unsigned k = 0; k < layout->n_lanes; k++) {
         struct lane_run *run = &cell->runs->lanes[k];
         while (run->tail != run->lead && run->tail - first < n) {
-            row_leaves(cell, layout, &layout->lanes[k], run);
-            run->tail++;
+            tail_step(cell, layout, &layout->lanes[k], run);
         }
         if (run->tail - first < n) {
             run->tail = run->lead = first + n;
         }
     }
     cell->runs->first = first + n;
-}
-
-/* What stands at the lane's edges, for items that keep no total. */
-static void plain_value(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                        const struct tsn_window_item *item, const struct lane_run *run,
-                        tsn_event_ms time_ms, struct tsn_reading *out)
-{
-    uint32_t n = run->lead - run->tail;
-    tsn_window_empty(item, out);
-    if (n == 0) {
-        return;
-    }
-    out->state = TSN_STATE_VALUE;
-    const uint64_t *row =
-        row_of(cell, layout, item->agg == TSN_AGG_FIRST ? run->tail : run->lead - 1);
-    if (item->agg == TSN_AGG_COUNT) {
-        out->i = n;
-    } else if (item->agg == TSN_AGG_TIME_SINCE) {
-        out->i = tsn_window_minus(time_ms, (int64_t)row[0]);
-    } else {
-        out->i = (int64_t)row[item->word];
-    }
 }
 
 /* min and max skip NaN unless there is nothing else; then the first one is given,
@@ -370,26 +371,125 @@ static bool total_value(const struct tsn_cell *cell, const struct tsn_window_lay
     return false;
 }
 
-bool tsn_runs_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                   struct tsn_pool *pool, const struct tsn_window_item *item, tsn_event_ms asof_ms,
-                   tsn_event_ms time_ms, struct tsn_reading *out)
+/* ---- late reads --------------------------------------------------------------------- */
+
+/* An interval [lo, hi) that ends before the lane's: it lacks rows [hi, lead) of the
+ * lane and has [lo, tail) more. All indexes of rows. */
+struct late {
+    uint32_t lo, hi, tail, lead;
+};
+
+static void rows_both(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                      struct tsn_pool *pool, const struct tsn_window_item *item,
+                      const struct late *late, struct total *total, bool back)
 {
-    struct lane_run *run = &cell->runs->lanes[item->lane];
-    if (asof_ms < run->asof_ms) {
+    uint32_t first = cell->runs->first;
+    for (int older = 0; older < 2; older++) {
+        uint32_t from = older ? late->lo : late->hi;
+        uint32_t to = older ? late->tail : late->lead;
+        for (uint32_t i = from; i < to; i++) {
+            if (!tsn_window_counts(item, tsn_cell_row(cell, layout, i))) {
+                continue;
+            }
+            if ((older == 1) == !back) {
+                enter(pool, item, total, tsn_cell_row(cell, layout, i), first + i, first);
+            } else {
+                leave(cell, layout, item, total, first + i, first + late->lead);
+            }
+        }
+    }
+}
+
+/* The extreme of the lane is that of the interval too if it is in it; only the
+ * older rows must be looked at. */
+static bool late_extreme(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                         struct tsn_pool *pool, const struct tsn_window_item *item,
+                         const struct late *late, tsn_event_ms asof_ms, struct tsn_reading *out)
+{
+    const struct tsn_extremes *extremes = &cell->runs->totals[item - layout->items].extremes;
+    if (extremes->n == 0 || extremes->items[extremes->head].time_ms > asof_ms) {
         return false;
     }
-    if (asof_ms > run->asof_ms) {
-        advance(cell, layout, pool, item->lane, asof_ms);
+    const struct tsn_extreme *front = extremes->items + extremes->head;
+    tsn_window_scan(cell, layout, pool, item, late->lo, late->tail, asof_ms, out);
+    bool none = out->state != TSN_STATE_VALUE || (item->is_double && isnan(out->d));
+    if (none || tsn_extremes_order((uint64_t)out->i, item->is_double, item->agg == TSN_AGG_MAX) >
+                    front->order) {
+        out->state = TSN_STATE_VALUE;
+        out->i = (int64_t)front->word;
     }
-    if (item->plain) {
-        plain_value(cell, layout, item, run, time_ms, out);
-        return true;
-    }
-    if (!item->scanned &&
-        total_value(cell, layout, item, &cell->runs->totals[item - layout->items], time_ms, out)) {
-        return true;
-    }
-    tsn_window_scan(cell, layout, pool, item, run->tail - cell->runs->first,
-                    run->lead - cell->runs->first, time_ms, out);
     return true;
+}
+
+bool tsn_runs_late(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                   struct tsn_reading *out)
+{
+    enum { TALLY_COST = 3 }; /* in rows scanned; measured with bench_windows */
+    struct tsn_cell *cell = view->cell;
+    const struct tsn_window_layout *layout = view->layout;
+    const struct lane_run *run = &cell->runs->lanes[item->lane];
+    struct total *total = &cell->runs->totals[item - layout->items];
+    struct late late = {
+        .lo = view->lo,
+        .hi = view->hi,
+        .tail = run->tail - cell->runs->first,
+        .lead = run->lead - cell->runs->first,
+    };
+    uint64_t n = late.hi - late.lo;
+    if (late.hi <= late.tail) {
+        return false;
+    }
+    uint64_t n_other = (uint64_t)(late.lead - late.hi) + (late.tail - late.lo);
+    switch (item->agg) {
+    case TSN_AGG_MIN:
+    case TSN_AGG_MAX:
+        return late_extreme(cell, layout, view->pool, item, &late, view->to_ms, out);
+    case TSN_AGG_COUNT:
+    case TSN_AGG_SUM:
+    case TSN_AGG_AVG:
+    case TSN_AGG_STDDEV: {
+        struct total copy = *total;
+        if (n_other >= n) {
+            return false;
+        }
+        rows_both(cell, layout, view->pool, item, &late, &copy, false);
+        return total_value(cell, layout, item, &copy, view->time_ms, out);
+    }
+    case TSN_AGG_DISTINCT:
+        if (n_other * 2 >= n * TALLY_COST) {
+            return false;
+        }
+        rows_both(cell, layout, view->pool, item, &late, total, false);
+        total_value(cell, layout, item, total, view->time_ms, out);
+        rows_both(cell, layout, view->pool, item, &late, total, true);
+        return true;
+    case TSN_AGG_FIRST:
+    case TSN_AGG_LAST:
+    case TSN_AGG_TIME_SINCE:
+    case TSN_AGGS:
+        break;
+    }
+    return false;
+}
+
+bool tsn_runs_look(struct tsn_window_view *view, unsigned lane)
+{
+    struct tsn_runs *runs = view->cell->runs;
+    struct lane_run *run = &runs->lanes[lane];
+    if (view->to_ms < run->asof_ms) {
+        return false;
+    }
+    if (view->to_ms > run->asof_ms) {
+        advance(view->cell, view->layout, view->pool, lane, view->to_ms);
+    }
+    view->lo = run->tail - runs->first;
+    view->hi = run->lead - runs->first;
+    return true;
+}
+
+bool tsn_runs_total(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                    struct tsn_reading *out)
+{
+    return total_value(view->cell, view->layout, item,
+                       &view->cell->runs->totals[item - view->layout->items], view->time_ms, out);
 }

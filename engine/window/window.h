@@ -116,11 +116,27 @@ void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layo
 void tsn_cell_expire(struct tsn_cell **cell, const struct tsn_window_layout *layout,
                      struct tsn_pool *pool, tsn_event_ms dead_ms);
 
-/* The value of one item as of asof_ms (the event's time, or the entity's newest);
- * time_ms is the event's own, from which time_since counts. */
-void tsn_cell_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                   struct tsn_pool *pool, uint32_t item, tsn_event_ms asof_ms, tsn_event_ms time_ms,
-                   struct tsn_reading *out);
+/* A cell as one lane sees it as of some time; its items are read off it. Several
+ * items of a lane share the search for its edges. */
+struct tsn_window_view {
+    struct tsn_cell *cell;
+    const struct tsn_window_layout *layout;
+    struct tsn_pool *pool;
+    tsn_event_ms to_ms;   /* asof - delay */
+    tsn_event_ms time_ms; /* the event's own, from which time_since counts */
+    uint32_t lo, hi;      /* rows [lo, hi) are in it */
+    bool totals;          /* running totals stand exactly here */
+};
+
+/* asof_ms: the event's time, or the entity's newest. The view is void at the next
+ * write to the cell. */
+void tsn_window_look(struct tsn_window_view *view, struct tsn_cell *cell,
+                     const struct tsn_window_layout *layout, struct tsn_pool *pool, unsigned lane,
+                     tsn_event_ms asof_ms, tsn_event_ms time_ms);
+
+/* The value of an item of the view's lane. */
+void tsn_window_read(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                     struct tsn_reading *out);
 
 /* The value of an item over no rows. */
 void tsn_window_empty(const struct tsn_window_item *item, struct tsn_reading *out);
@@ -169,9 +185,14 @@ void tsn_runs_wrote(struct tsn_cell *cell, const struct tsn_window_layout *layou
 /* The first n rows are about to go. */
 void tsn_runs_trim(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                    struct tsn_pool *pool, uint32_t n);
-/* False if the lane stands beyond asof_ms: then scan. */
-bool tsn_runs_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                   struct tsn_pool *pool, const struct tsn_window_item *item, tsn_event_ms asof_ms,
-                   tsn_event_ms time_ms, struct tsn_reading *out);
+/* Moves the lane's totals to to_ms and its edges into the view; false, with the
+ * edges searched for, if they stand beyond it already. */
+bool tsn_runs_look(struct tsn_window_view *view, unsigned lane);
+/* What the totals say; false: scan. */
+bool tsn_runs_total(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                    struct tsn_reading *out);
+/* What the totals say of a view that they have passed; false: scan. */
+bool tsn_runs_late(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                   struct tsn_reading *out);
 
 #endif

@@ -127,6 +127,15 @@ static void model_value(const struct tsn_window_item *item, const struct model_r
     }
 }
 
+static void cell_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                      struct tsn_pool *pool, uint32_t item, int64_t asof_ms, int64_t time_ms,
+                      struct tsn_reading *out)
+{
+    struct tsn_window_view view;
+    tsn_window_look(&view, cell, layout, pool, layout->items[item].lane, asof_ms, time_ms);
+    tsn_window_read(&view, &layout->items[item], out);
+}
+
 static void check(const struct model *model, struct tsn_cell *cell,
                   const struct tsn_window_layout *layout, struct tsn_pool *pool, int64_t asof_ms,
                   int64_t time_ms)
@@ -147,7 +156,7 @@ static void check(const struct model *model, struct tsn_cell *cell,
         struct tsn_reading want;
         struct tsn_reading got;
         model_value(item, rows, n, time_ms, &want);
-        tsn_cell_read(cell, layout, pool, k, asof_ms, time_ms, &got);
+        cell_read(cell, layout, pool, k, asof_ms, time_ms, &got);
         bool both_nan =
             item->is_double && want.state == TSN_STATE_VALUE && isnan(want.d) && isnan(got.d);
         if (want.state != got.state ||
@@ -318,7 +327,7 @@ static struct tsn_reading single_row(struct single *one, int64_t time_ms, int64_
     uint64_t row[2] = {(uint64_t)time_ms, (uint64_t)x};
     struct tsn_reading out;
     tsn_cell_write(&one->cell, &one->layout, &one->pool, row, time_ms - 1000 - one->layout.keep_ms);
-    tsn_cell_read(one->cell, &one->layout, &one->pool, 0, time_ms, time_ms, &out);
+    cell_read(one->cell, &one->layout, &one->pool, 0, time_ms, time_ms, &out);
     return out;
 }
 
@@ -376,13 +385,13 @@ static void a_window_excludes_its_lower_edge_and_includes_its_upper(void **state
     single_begin(&one, TSN_AGG_COUNT, false);
     one.item.plain = true;
     single_row(&one, 10000, 0);
-    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 9999, 9999, &out);
+    cell_read(one.cell, &one.layout, &one.pool, 0, 9999, 9999, &out);
     assert_int_equal(out.i, 0);
-    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 10000, 10000, &out);
+    cell_read(one.cell, &one.layout, &one.pool, 0, 10000, 10000, &out);
     assert_int_equal(out.i, 1);
-    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 10999, 10999, &out);
+    cell_read(one.cell, &one.layout, &one.pool, 0, 10999, 10999, &out);
     assert_int_equal(out.i, 1);
-    tsn_cell_read(one.cell, &one.layout, &one.pool, 0, 11000, 11000, &out);
+    cell_read(one.cell, &one.layout, &one.pool, 0, 11000, 11000, &out);
     assert_int_equal(out.i, 0);
     single_end(&one);
 }
