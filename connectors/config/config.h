@@ -30,10 +30,24 @@ struct tsn_number_plan {
     const char *country;              /* "86"; NULL: only international forms are known */
     const char *trunk_prefix;         /* "0" */
     const char *international_prefix; /* "00" */
+    uint32_t national_min;            /* digits of a national number without the trunk */
+    uint32_t national_max;            /* prefix; default 8 to 15 - digits of the country */
+    bool bare_international;          /* digits without a prefix are E.164 without its '+' */
+    size_t n_keep;                    /* digits that begin so are short codes: left alone */
+    const char *const *keep;
 };
 
 enum tsn_time_format { TSN_TIME_RFC3339, TSN_TIME_EPOCH_S, TSN_TIME_EPOCH_MS, TSN_TIME_EPOCH_US };
-enum tsn_unit { TSN_UNIT_NONE, TSN_UNIT_S, TSN_UNIT_MS, TSN_UNIT_MAJOR, TSN_UNIT_MINOR };
+enum tsn_unit {
+    TSN_UNIT_NONE,
+    TSN_UNIT_MS, /* of durations */
+    TSN_UNIT_S,
+    TSN_UNIT_MIN,
+    TSN_UNIT_H,
+    TSN_UNIT_D,
+    TSN_UNIT_MAJOR, /* of money: 12.50 */
+    TSN_UNIT_MINOR, /* 1250 */
+};
 
 /* How one field of the event type is found in a record. */
 struct tsn_field_mapping {
@@ -59,6 +73,7 @@ struct tsn_source {
     uint32_t max_bytes;      /* larger records are rejects; default 64 KiB */
     const char *record_time; /* file replay: JSON pointer to the record's time stamp (for the
                                 future check), or NULL: no check */
+    enum tsn_time_format record_time_format;
     uint32_t line;
     uint32_t column;
 };

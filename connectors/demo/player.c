@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "connectors/demo/text.h"
-#include "connectors/simulate/feed.h"
+#include "connectors/simulate/tape.h"
 #include "rules/must/must.h"
 
 /* One file of the simulator, read line by line. */
@@ -26,7 +26,7 @@ struct sent {
 };
 
 struct tsn_player {
-    struct track tracks[TSN_FEED_TOPICS];
+    struct track tracks[TSN_TAPE_TOPICS];
     int64_t start_ms;
     double speed;
     uint64_t n_sent;
@@ -104,10 +104,10 @@ struct tsn_player *tsn_player_open(const char *folder, int64_t start_ms, double 
     player->start_ms = start_ms;
     player->speed = speed;
     grow(player);
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
         struct track *track = &player->tracks[i];
         char path[512];
-        track->topic = tsn_feed_topic_name((enum tsn_feed_topic)i);
+        track->topic = tsn_tape_topic_name((enum tsn_tape_topic)i);
         snprintf(path, sizeof path, "%s/%s.ndjson", folder, track->topic);
         track->file = fopen(path, "r");
         if (!track->file) {
@@ -123,7 +123,7 @@ struct tsn_player *tsn_player_open(const char *folder, int64_t start_ms, double 
 
 void tsn_player_close(struct tsn_player *player)
 {
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
         if (player->tracks[i].file) {
             fclose(player->tracks[i].file);
         }
@@ -136,7 +136,7 @@ void tsn_player_close(struct tsn_player *player)
 static struct track *oldest(struct tsn_player *player)
 {
     struct track *best = NULL;
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
         struct track *track = &player->tracks[i];
         if (track->line && (!best || track->due_ms < best->due_ms)) {
             best = track;
@@ -148,14 +148,14 @@ static struct track *oldest(struct tsn_player *player)
 /* The line or account that the record is about: what it is keyed by. */
 static struct tsn_text key_of(const struct track *track)
 {
-    static const char *const keys[TSN_FEED_TOPICS][2] = {
-        [TSN_FEED_CALLS] = {"called_number", "calling_number"},
-        [TSN_FEED_MESSAGES] = {"destination_number", "event_id"},
-        [TSN_FEED_PAYMENTS] = {"debtor_msisdn", "debtor_account"},
-        [TSN_FEED_LINES] = {"msisdn", "event_id"},
+    static const char *const keys[TSN_TAPE_TOPICS][2] = {
+        [TSN_TAPE_CALLS] = {"called_number", "calling_number"},
+        [TSN_TAPE_MESSAGES] = {"destination_number", "event_id"},
+        [TSN_TAPE_PAYMENTS] = {"debtor_msisdn", "debtor_account"},
+        [TSN_TAPE_LINES] = {"msisdn", "event_id"},
     };
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
-        if (track->topic != tsn_feed_topic_name((enum tsn_feed_topic)i)) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
+        if (track->topic != tsn_tape_topic_name((enum tsn_tape_topic)i)) {
             continue;
         }
         struct tsn_text key = tsn_text_of(track->line, keys[i][0]);
@@ -193,7 +193,7 @@ bool tsn_player_play(struct tsn_player *player, int64_t elapsed_us, uint32_t mos
 
 bool tsn_player_finished(const struct tsn_player *player)
 {
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
         if (player->tracks[i].line) {
             return false;
         }

@@ -114,9 +114,9 @@ static void print_result(const struct tsn_simulate_settings *settings,
                          const struct tsn_simulate_result *result)
 {
     uint64_t total = 0;
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
         printf("%10" PRIu64 "  %s/%s.ndjson\n", result->records.records[i], settings->folder,
-               tsn_feed_topic_name((enum tsn_feed_topic)i));
+               tsn_tape_topic_name((enum tsn_tape_topic)i));
         total += result->records.records[i];
     }
     printf("%10u  %s/truth.ndjson\n", result->victims, settings->folder);

@@ -9,6 +9,7 @@
 /*    name, what it does (one line of `tocsin --help`) */
 #define TSN_COMMAND_TABLE(X)                                                                       \
     X(check, "check rule packs, and say in words what they count")                                 \
+    X(eval, "evaluate expressions over given values, one JSON request a line")                     \
     X(simulate, "write a city's calls, messages and payments, scams inside, as files")             \
     X(broker, "an embedded Kafka broker for demos; keeps nothing")
 

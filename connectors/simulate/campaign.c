@@ -110,7 +110,7 @@ static int64_t phone(struct plot *plot, const char *calling, const char *country
 {
     char id[ID_CAP];
     next_id(plot, 'c', id);
-    tsn_record_call(plot->all->feed, &(struct tsn_call_record){
+    tsn_record_call(plot->all->tape, &(struct tsn_call_record){
                                          .id = id,
                                          .calling = calling,
                                          .called = called,
@@ -130,7 +130,7 @@ static void text(struct plot *plot, const char *from, const char *from_type, con
 {
     char id[ID_CAP];
     next_id(plot, 'm', id);
-    tsn_record_message(plot->all->feed, &(struct tsn_message_record){
+    tsn_record_message(plot->all->tape, &(struct tsn_message_record){
                                             .id = id,
                                             .from = from,
                                             .from_type = from_type,
@@ -164,7 +164,7 @@ static void pay(struct plot *plot, const struct payment *what, int64_t when_ms)
     }
     int64_t added_ms = tsn_dice_between(plot->dice, 60000, 300000);
     int64_t settle_ms = tsn_dice_between(plot->dice, 30000, 90000);
-    tsn_record_transfer(plot->all->feed,
+    tsn_record_transfer(plot->all->tape,
                         (struct tsn_payment_record){
                             .id = id,
                             .rail = "instant",
@@ -387,7 +387,7 @@ static void plant_sim_swap(struct plot *plot)
     next_id(plot, 'l', id);
     snprintf(imsi, sizeof imsi, "99901%010u", tsn_dice_below(plot->dice, 1000000000));
     int64_t swap = instant(plot, 0.05, 0.55);
-    tsn_record_line(plot->all->feed, &(struct tsn_line_record){.id = id,
+    tsn_record_line(plot->all->tape, &(struct tsn_line_record){.id = id,
                                                                .number = victim.number,
                                                                .what = "sim_swapped",
                                                                .imsi_new = imsi,

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "connectors/simulate/city.h"
-#include "connectors/simulate/feed.h"
+#include "connectors/simulate/tape.h"
 
 /*    name in the truth file, weight among K campaigns, what happens */
 #define TSN_CAMPAIGN_TABLE(X)                                                                      \
@@ -25,13 +25,13 @@
 
 struct tsn_campaigns {
     const struct tsn_city *city;
-    struct tsn_feed *feed;
+    struct tsn_tape *tape;
     FILE *truth; /* NDJSON, one victim a line */
     int64_t start_ms;
     int64_t end_ms; /* of the run: scripts fit inside */
 };
 
-/* Puts n campaigns of mixed scripts into the feed, in a fixed order of scripts.
+/* Puts n campaigns of mixed scripts into the tape, in a fixed order of scripts.
  * Returns the number of victims written to the truth file. */
 uint32_t tsn_campaigns_plant(const struct tsn_campaigns *campaigns, uint32_t n);
 

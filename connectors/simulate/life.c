@@ -72,7 +72,7 @@ static int64_t call_line(struct moment *at, struct tsn_dice *dice, uint32_t from
     tsn_city_number(to, called);
     int64_t ring =
         talk > 0 ? tsn_dice_between(dice, 2000, 18000) : tsn_dice_between(dice, 4000, 35000);
-    tsn_record_call(at->life->feed, &(struct tsn_call_record){
+    tsn_record_call(at->life->tape, &(struct tsn_call_record){
                                         .id = id,
                                         .calling = calling,
                                         .called = called,
@@ -160,7 +160,7 @@ static void family_call(struct moment *at, struct tsn_dice *dice, int64_t when_m
     const char *country = tsn_city_number_abroad(at->life->city->seed, at->line, calling);
     tsn_city_number(at->line, called);
     double talk_s = fmin(tsn_dice_lognormal(dice, median_s, 0.45), 3 * 3600.0);
-    tsn_record_call(at->life->feed, &(struct tsn_call_record){
+    tsn_record_call(at->life->tape, &(struct tsn_call_record){
                                         .id = id,
                                         .calling = calling,
                                         .called = called,
@@ -212,7 +212,7 @@ static void message(struct moment *at, struct tsn_message_record record)
     tsn_city_number(at->line, to);
     record.id = id;
     record.to = to;
-    tsn_record_message(at->life->feed, &record);
+    tsn_record_message(at->life->tape, &record);
 }
 
 static void make_messages(struct moment *at)
@@ -277,7 +277,7 @@ static void purchase(struct moment *at, struct tsn_dice *dice)
     snprintf(merchant, sizeof merchant, "shop%05u", tsn_dice_below(dice, 2000));
     bool at_the_counter = tsn_dice_chance(dice, 0.7);
     int64_t when_ms = instant(at, dice);
-    tsn_record_payment(at->life->feed,
+    tsn_record_payment(at->life->tape,
                        &(struct tsn_payment_record){
                            .id = id,
                            .rail = "card",
@@ -322,7 +322,7 @@ static void transfer(struct moment *at, struct tsn_dice *dice, const struct tran
     int64_t added = what->new_payee
                         ? what->when_ms - tsn_dice_between(dice, 30000, 600000)
                         : what->when_ms - tsn_dice_between(dice, 30ll * DAY_MS, 900ll * DAY_MS);
-    tsn_record_transfer(at->life->feed,
+    tsn_record_transfer(at->life->tape,
                         (struct tsn_payment_record){
                             .id = id,
                             .rail = what->rail,
@@ -423,7 +423,7 @@ static void make_changes(struct moment *at)
         tsn_city_number(at->line, number);
         tsn_city_number(tsn_city_contact(at->life->city, at->line, 0), target);
         snprintf(imsi, sizeof imsi, "99901%010u", tsn_dice_below(&dice, 1000000000));
-        tsn_record_line(at->life->feed, &(struct tsn_line_record){
+        tsn_record_line(at->life->tape, &(struct tsn_line_record){
                                             .id = id,
                                             .number = number,
                                             .what = changes[i].what,

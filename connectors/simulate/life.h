@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "connectors/simulate/city.h"
-#include "connectors/simulate/feed.h"
+#include "connectors/simulate/tape.h"
 
 enum {
     TSN_LIFE_SLICE_MS = 600000,
@@ -21,7 +21,7 @@ enum {
 
 struct tsn_life {
     const struct tsn_city *city;
-    struct tsn_feed *feed;
+    struct tsn_tape *tape;
     int64_t start_ms;      /* of slice 0 */
     uint32_t start_minute; /* of the local day, at start_ms */
 };

@@ -67,7 +67,7 @@ static void close_call(struct text *text, const struct tsn_call_record *call)
     }
 }
 
-void tsn_record_call(struct tsn_feed *feed, const struct tsn_call_record *call)
+void tsn_record_call(struct tsn_tape *tape, const struct tsn_call_record *call)
 {
     struct text text;
     int64_t answer_ms = call->seizure_ms + call->ring_ms;
@@ -83,7 +83,7 @@ void tsn_record_call(struct tsn_feed *feed, const struct tsn_call_record *call)
             (long long)(at / 1000));
         add_text(&text, "cause_for_term", "partial");
         close_call(&text, call);
-        tsn_feed_add(feed, TSN_FEED_CALLS, answer_ms + at, text.bytes, text.len);
+        tsn_tape_add(tape, TSN_TAPE_CALLS, answer_ms + at, text.bytes, text.len);
         sequence++;
     }
     open_call(&text, call, "", "release", release_ms);
@@ -96,12 +96,12 @@ void tsn_record_call(struct tsn_feed *feed, const struct tsn_call_record *call)
     add_text(&text, "cause_for_term", call->talk_ms > 0 ? "normal" : "unsuccessful");
     add(&text, ",\"release_cause\":%d", call->talk_ms > 0 ? 16 : 19);
     close_call(&text, call);
-    tsn_feed_add(feed, TSN_FEED_CALLS, release_ms, text.bytes, text.len);
+    tsn_tape_add(tape, TSN_TAPE_CALLS, release_ms, text.bytes, text.len);
 }
 
 /* ---- messages --------------------------------------------------------------------- */
 
-void tsn_record_message(struct tsn_feed *feed, const struct tsn_message_record *message)
+void tsn_record_message(struct tsn_tape *tape, const struct tsn_message_record *message)
 {
     struct text text = {.len = 0};
     bool person = strcmp(message->content_class, "person") == 0;
@@ -121,12 +121,12 @@ void tsn_record_message(struct tsn_feed *feed, const struct tsn_message_record *
             (unsigned long long)message->fingerprint);
     }
     add_text(&text, "ingress", message->from_abroad ? "international" : "national");
-    tsn_feed_add(feed, TSN_FEED_MESSAGES, message->time_ms, text.bytes, text.len);
+    tsn_tape_add(tape, TSN_TAPE_MESSAGES, message->time_ms, text.bytes, text.len);
 }
 
 /* ---- money ------------------------------------------------------------------------ */
 
-void tsn_record_payment(struct tsn_feed *feed, const struct tsn_payment_record *payment)
+void tsn_record_payment(struct tsn_tape *tape, const struct tsn_payment_record *payment)
 {
     struct text text = {.len = 0};
     add(&text, "{\"v\":1,\"kind\":\"transaction\",\"event_id\":\"%s-%c\"", payment->id,
@@ -155,22 +155,22 @@ void tsn_record_payment(struct tsn_feed *feed, const struct tsn_payment_record *
     if (payment->balance_minor >= 0) {
         add(&text, ",\"debtor_balance_before_minor\":%lld", (long long)payment->balance_minor);
     }
-    tsn_feed_add(feed, TSN_FEED_PAYMENTS, payment->time_ms, text.bytes, text.len);
+    tsn_tape_add(tape, TSN_TAPE_PAYMENTS, payment->time_ms, text.bytes, text.len);
 }
 
-void tsn_record_transfer(struct tsn_feed *feed, struct tsn_payment_record payment,
+void tsn_record_transfer(struct tsn_tape *tape, struct tsn_payment_record payment,
                          int64_t settle_ms)
 {
     payment.status = "initiated";
-    tsn_record_payment(feed, &payment);
+    tsn_record_payment(tape, &payment);
     payment.status = "settled";
     payment.time_ms += settle_ms;
-    tsn_record_payment(feed, &payment);
+    tsn_record_payment(tape, &payment);
 }
 
 /* ---- lines ------------------------------------------------------------------------ */
 
-void tsn_record_line(struct tsn_feed *feed, const struct tsn_line_record *line)
+void tsn_record_line(struct tsn_tape *tape, const struct tsn_line_record *line)
 {
     struct text text = {.len = 0};
     add(&text, "{\"v\":1,\"kind\":\"line\",\"event_id\":\"%s\"", line->id);
@@ -180,5 +180,5 @@ void tsn_record_line(struct tsn_feed *feed, const struct tsn_line_record *line)
     add_text(&text, "what", line->what);
     add_text(&text, "imsi_new", line->imsi_new);
     add_text(&text, "target_number", line->target);
-    tsn_feed_add(feed, TSN_FEED_LINES, line->time_ms, text.bytes, text.len);
+    tsn_tape_add(tape, TSN_TAPE_LINES, line->time_ms, text.bytes, text.len);
 }

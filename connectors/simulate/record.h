@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "connectors/simulate/feed.h"
+#include "connectors/simulate/tape.h"
 
 struct tsn_call_record {
     const char *id; /* call reference, unique in the run */
@@ -26,7 +26,7 @@ struct tsn_call_record {
 };
 
 /* The records of one call: interim ones while it lasts, and its release. */
-void tsn_record_call(struct tsn_feed *feed, const struct tsn_call_record *call);
+void tsn_record_call(struct tsn_tape *tape, const struct tsn_call_record *call);
 
 struct tsn_message_record {
     const char *id;
@@ -40,7 +40,7 @@ struct tsn_message_record {
     int64_t time_ms;
 };
 
-void tsn_record_message(struct tsn_feed *feed, const struct tsn_message_record *message);
+void tsn_record_message(struct tsn_tape *tape, const struct tsn_message_record *message);
 
 struct tsn_payment_record {
     const char *id; /* transaction id */
@@ -62,9 +62,9 @@ struct tsn_payment_record {
     bool on_call;
 };
 
-void tsn_record_payment(struct tsn_feed *feed, const struct tsn_payment_record *payment);
+void tsn_record_payment(struct tsn_tape *tape, const struct tsn_payment_record *payment);
 /* The same payment, initiated at its time and settled settle_ms later. */
-void tsn_record_transfer(struct tsn_feed *feed, struct tsn_payment_record payment,
+void tsn_record_transfer(struct tsn_tape *tape, struct tsn_payment_record payment,
                          int64_t settle_ms);
 
 struct tsn_line_record {
@@ -76,6 +76,6 @@ struct tsn_line_record {
     int64_t time_ms;
 };
 
-void tsn_record_line(struct tsn_feed *feed, const struct tsn_line_record *line);
+void tsn_record_line(struct tsn_tape *tape, const struct tsn_line_record *line);
 
 #endif

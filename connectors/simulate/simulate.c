@@ -11,7 +11,7 @@
 enum { SLICE_MINUTES = TSN_LIFE_SLICE_MS / 60000 };
 
 static bool plant(const struct tsn_simulate_settings *settings, const struct tsn_city *city,
-                  struct tsn_feed *feed, uint32_t *victims, struct tsn_failure *failure)
+                  struct tsn_tape *tape, uint32_t *victims, struct tsn_failure *failure)
 {
     char path[512];
     int len = snprintf(path, sizeof path, "%s/truth.ndjson", settings->folder);
@@ -23,7 +23,7 @@ static bool plant(const struct tsn_simulate_settings *settings, const struct tsn
     *victims = tsn_campaigns_plant(
         &(struct tsn_campaigns){
             .city = city,
-            .feed = feed,
+            .tape = tape,
             .truth = truth,
             .start_ms = settings->start_ms,
             .end_ms = settings->start_ms + (int64_t)settings->minutes * 60000,
@@ -36,12 +36,12 @@ static bool plant(const struct tsn_simulate_settings *settings, const struct tsn
 }
 
 static bool live(const struct tsn_simulate_settings *settings, const struct tsn_city *city,
-                 struct tsn_feed *feed, void (*progress)(uint32_t minutes_done, void *user),
+                 struct tsn_tape *tape, void (*progress)(uint32_t minutes_done, void *user),
                  void *user, struct tsn_failure *failure)
 {
     struct tsn_life life = {
         .city = city,
-        .feed = feed,
+        .tape = tape,
         .start_ms = settings->start_ms,
         .start_minute = settings->start_hour * 60,
     };
@@ -50,7 +50,7 @@ static bool live(const struct tsn_simulate_settings *settings, const struct tsn_
     for (uint32_t slice = 0; slice < slices; slice++) {
         tsn_life_slice(&life, slice);
         int64_t until_ms = life.start_ms + (int64_t)(slice + 1) * TSN_LIFE_SLICE_MS;
-        if (!tsn_feed_flush(feed, until_ms, failure)) {
+        if (!tsn_tape_flush(tape, until_ms, failure)) {
             return false;
         }
         if (progress) {
@@ -58,25 +58,25 @@ static bool live(const struct tsn_simulate_settings *settings, const struct tsn_
         }
     }
     /* Calls that end after the last minute still end. */
-    return tsn_feed_flush(feed, INT64_MAX, failure);
+    return tsn_tape_flush(tape, INT64_MAX, failure);
 }
 
 bool tsn_simulate(const struct tsn_simulate_settings *settings,
                   void (*progress)(uint32_t minutes_done, void *user), void *user,
                   struct tsn_simulate_result *result, struct tsn_failure *failure)
 {
-    struct tsn_feed *feed =
-        tsn_feed_open(settings->folder, settings->seed, !settings->clean, failure);
-    if (!feed) {
+    struct tsn_tape *tape =
+        tsn_tape_open(settings->folder, settings->seed, !settings->clean, failure);
+    if (!tape) {
         return false;
     }
     struct tsn_city *city = tsn_city_new(settings->seed, settings->n_lines);
-    bool ok = plant(settings, city, feed, &result->victims, failure) &&
-              live(settings, city, feed, progress, user, failure);
+    bool ok = plant(settings, city, tape, &result->victims, failure) &&
+              live(settings, city, tape, progress, user, failure);
     tsn_city_free(city);
-    result->records = tsn_feed_counts(feed);
+    result->records = tsn_tape_counts(tape);
     struct tsn_failure on_close;
-    if (!tsn_feed_close(feed, &on_close) && ok) {
+    if (!tsn_tape_close(tape, &on_close) && ok) {
         *failure = on_close;
         ok = false;
     }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "connectors/failure/failure.h"
-#include "connectors/simulate/feed.h"
+#include "connectors/simulate/tape.h"
 
 struct tsn_simulate_settings {
     uint64_t seed;
@@ -25,7 +25,7 @@ struct tsn_simulate_settings {
 };
 
 struct tsn_simulate_result {
-    struct tsn_feed_counts records;
+    struct tsn_tape_counts records;
     uint32_t victims; /* lines of truth.ndjson */
 };
 

@@ -77,6 +77,9 @@ static bool list_write(struct tsn_score *score, const struct tsn_hit_row *at,
     }
     tsn_event_ms expires =
         decl->ttl_ms ? tsn_time_plus(at->row->time_ms, decl->ttl_ms) : TSN_LIST_FOREVER;
+    if (expires <= score->expired_ms) {
+        return false; /* of a too-late row: forgotten before anyone could see it */
+    }
     if (decl->of == TSN_TYPE_STRING) {
         TSN_MUST(value.type.type == TSN_TYPE_STRING);
         tsn_list_add_string(score->lists[write->list], value.s, expires);

@@ -435,7 +435,7 @@ static uint32_t check_macro(struct tsn_checker *c, const struct tsn_syntax *tree
     if (list->type.depth == 1 && list->type.element == TSN_TYPE_NULL) {
         return empty_macro(c, kind, args[0]);
     }
-    if (list->op == TSN_OP_LIST && list->n_args > TSN_EXPR_MACRO_MAX) {
+    if (tree->args[0]->kind == TSN_SYNTAX_LIST && tree->args[0]->n_args > TSN_EXPR_MACRO_MAX) {
         return tsn_check_fail(c, tree->at, "declare a list and ask 'x in lists.name'",
                               "a macro takes lists of at most %d elements", TSN_EXPR_MACRO_MAX);
     }

@@ -3,11 +3,13 @@
  * An evaluator owns an arena that a new frame resets, so after its first frames it
  * allocates nothing. The scalar walk is in row.c, the columns are in vector.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rules/expr/graph.h"
 #include "rules/expr/number.h"
+#include "rules/expr/text.h"
 #include "rules/expr/time.h"
 #include "rules/expr/value.h"
 #include "rules/must/must.h"
@@ -142,4 +144,58 @@ void tsn_column_value(const struct tsn_column *column, uint32_t row, struct tsn_
     case TSN_REP_NULL:
         break;
     }
+}
+
+/* ---- values as text ---------------------------------------------------------- */
+
+bool tsn_expr_read_int(struct tsn_str text, int64_t *out)
+{
+    return tsn_number_int(text, out);
+}
+
+bool tsn_expr_read_double(struct tsn_str text, double *out)
+{
+    return tsn_number_double(text, out);
+}
+
+bool tsn_expr_read_timestamp(struct tsn_str text, struct tsn_time *out)
+{
+    return tsn_time_parse_timestamp(text, out);
+}
+
+bool tsn_expr_read_duration(struct tsn_str text, struct tsn_time *out)
+{
+    return tsn_time_parse_duration(text, out) && tsn_time_is_duration(*out);
+}
+
+size_t tsn_expr_print(const struct tsn_value *value, char out[40])
+{
+    switch (value->type.type) {
+    case TSN_TYPE_BOOL:
+        return (size_t)snprintf(out, 40, "%s", value->b ? "true" : "false");
+    case TSN_TYPE_INT:
+        return (size_t)snprintf(out, 40, "%lld", (long long)value->i);
+    case TSN_TYPE_DOUBLE:
+        return tsn_number_print(value->d, out);
+    case TSN_TYPE_TIMESTAMP:
+        return tsn_time_print(value->t, out);
+    case TSN_TYPE_DURATION:
+        return tsn_time_print_duration(value->t, out);
+    default:
+        out[0] = '\0';
+        return 0;
+    }
+}
+
+size_t tsn_expr_invalid_utf8(const char *text, size_t len)
+{
+    return tsn_utf8_invalid(text, len);
+}
+
+bool tsn_expr_same(const struct tsn_value *a, const struct tsn_value *b)
+{
+    if (a->state != b->state) {
+        return false;
+    }
+    return a->state != TSN_STATE_VALUE || tsn_value_same(a, b);
 }

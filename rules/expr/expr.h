@@ -166,6 +166,21 @@ const struct tsn_column *tsn_eval_column(struct tsn_eval *eval, uint32_t expr);
  * now. Result strings live until the next begin. */
 void tsn_eval_row(struct tsn_eval *eval, uint32_t expr, uint32_t row, struct tsn_value *out);
 
+/* Values as text and back, as the language's own conversions do it. Reading gives
+ * false for what is no such text; timestamps are RFC 3339 (years 0001 to 9999),
+ * durations "1h30m" or "5400s" (at most 292 years). Printing takes int, double,
+ * bool, timestamp and duration and returns how many bytes it wrote. */
+bool tsn_expr_read_int(struct tsn_str text, int64_t *out);
+bool tsn_expr_read_double(struct tsn_str text, double *out);
+bool tsn_expr_read_timestamp(struct tsn_str text, struct tsn_time *out);
+bool tsn_expr_read_duration(struct tsn_str text, struct tsn_time *out);
+size_t tsn_expr_print(const struct tsn_value *value, char out[40]);
+/* Offset of the first byte that is not valid UTF-8, or len. */
+size_t tsn_expr_invalid_utf8(const char *text, size_t len);
+/* Equal in type, state and value, NaN equal to NaN, 0.0 not to -0.0; errors are
+ * equal whatever they say. */
+bool tsn_expr_same(const struct tsn_value *a, const struct tsn_value *b);
+
 /* The value of one cell of any column, as the expression language reads it. */
 void tsn_column_value(const struct tsn_column *column, uint32_t row, struct tsn_value *out);
 

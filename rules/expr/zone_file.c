@@ -6,7 +6,6 @@
  * evaluation. The alternative, copying the database into the binary, would go
  * stale. Missing files are no failure here: the checker reports an unknown zone.
  */
-#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,33 +40,30 @@ unsigned char *tsn_zone_read(const char *name, size_t *len)
     return bytes;
 }
 
-static void list_folder(const char *prefix, int depth, void (*each)(void *, const char *),
-                        void *user)
+/* The name in a line of tzdata.zi: "Z name ..." or "L target name"; NULL if none. */
+static const char *name_of(char *line)
 {
-    char path[sizeof ZONE_FOLDER + 1 + ZONE_NAME_MAX];
-    snprintf(path, sizeof path, ZONE_FOLDER "/%s", prefix);
-    DIR *folder = opendir(path);
-    if (!folder) {
-        return;
+    char *rest = NULL;
+    const char *kind = strtok_r(line, " \n", &rest);
+    if (!kind || (strcmp(kind, "Z") != 0 && strcmp(kind, "L") != 0)) {
+        return NULL;
     }
-    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-        char name[ZONE_NAME_MAX];
-        int n = snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "/" : "", entry->d_name);
-        if (entry->d_name[0] < 'A' || entry->d_name[0] > 'Z' || n >= (int)sizeof name) {
-            continue; /* posix/ and right/ repeat the rest */
-        }
-        if (entry->d_type == DT_DIR) {
-            if (depth < 3) {
-                list_folder(name, depth + 1, each, user);
-            }
-        } else {
-            each(user, name);
-        }
-    }
-    closedir(folder);
+    const char *name = strtok_r(NULL, " \n", &rest);
+    return kind[0] == 'L' ? strtok_r(NULL, " \n", &rest) : name;
 }
 
 void tsn_zone_list(void (*each)(void *user, const char *name), void *user)
 {
-    list_folder("", 0, each, user);
+    FILE *file = fopen(ZONE_FOLDER "/tzdata.zi", "r");
+    if (!file) {
+        return;
+    }
+    char line[1024];
+    while (fgets(line, sizeof line, file)) {
+        const char *name = name_of(line);
+        if (name) {
+            each(user, name);
+        }
+    }
+    fclose(file);
 }

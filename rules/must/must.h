@@ -9,7 +9,11 @@
 #define TSN_RULES_MUST_MUST_H
 
 /* Prints what failed and where on stderr, then aborts. Any thread. */
+#ifdef __cplusplus
+extern "C" [[noreturn]] void tsn_must_failed(const char *what, const char *file, int line);
+#else
 _Noreturn void tsn_must_failed(const char *what, const char *file, int line);
+#endif
 
 #define TSN_MUST(cond) ((cond) ? (void)0 : tsn_must_failed(#cond, __FILE__, __LINE__))
 

@@ -150,6 +150,10 @@ const char *tsn_pack_reads_written(struct pack *p, int type, uint32_t expr, bool
 void tsn_pack_cost(struct pack *p, int type, uint32_t expr, const struct tsn_yaml_node *node,
                    const char *what, double *sum);
 
+/* money.c: a feature whose expressions are compiled. */
+void tsn_pack_warn_of_mixed_currencies(struct pack *p, const struct tsn_feature *f,
+                                       const struct tsn_yaml_node *node);
+
 /* reason.c */
 void tsn_pack_reason(struct pack *p, struct tsn_rule *rule, const struct tsn_yaml_node *node);
 /* exceptions.c */

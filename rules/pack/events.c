@@ -2,6 +2,7 @@
  *
  * What a field is called here is what expressions, features and typologies use;
  * how a record of the outside world spells it is a matter of the source mapping. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

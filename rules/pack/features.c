@@ -1,6 +1,7 @@
 /* Pack, block `features`: what is counted, over which rows, by whom. This phase
  * settles everything but expressions; scope.c compiles those once it is known what
  * each event type may name. */
+#include <stdio.h>
 #include <string.h>
 
 #include "rules/pack/compile.h"

@@ -12,15 +12,6 @@ enum { PACK_FORMAT = 1 };
 
 /* ---- top level ------------------------------------------------------------------ */
 
-static bool is_zone(const char *text)
-{
-    size_t len = strlen(text);
-    return len > 0 && len <= PACK_NAME_MAX &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-:/") ==
-               len &&
-           text[0] != '/' && !strstr(text, "//");
-}
-
 static void head(struct pack *p)
 {
     static const char *const known[] = {"format",   "pack",    "version",     "timezone",  "owner",
@@ -50,11 +41,11 @@ static void head(struct pack *p)
     const struct tsn_yaml_node *zone = tsn_yaml_get(root, "timezone");
     const char *zone_text = NULL;
     if (tsn_yaml_text(p->doc, zone, "'timezone'", &zone_text)) {
-        if (is_zone(zone_text)) {
+        if (tsn_expr_zone_known(zone_text)) {
             prog->timezone = tsn_pack_strdup(p, zone_text);
         } else {
             tsn_yaml_error(p->doc, zone, "write a name such as Europe/Dublin, or +08:00",
-                           "'%.80s' is no time zone", zone_text);
+                           "there is no time zone '%.80s' on this system", zone_text);
         }
     }
     const struct tsn_yaml_node *imports = tsn_yaml_get(root, "imports");

@@ -6,6 +6,7 @@
  * the features above (made again only when an expression uses a newer one), then in
  * the set that stays. Giving every `expr` feature a declared type was the
  * alternative; it makes the analyst repeat what the checker can see. */
+#include <stdio.h>
 #include <string.h>
 
 #include "rules/must/must.h"
@@ -470,6 +471,7 @@ static void feature_expressions(struct pack *p, int feature)
         *(f->agg == TSN_AGG_EXPR ? &f->expr : &f->where) = compiled;
         text = tsn_yaml_expression(p->doc, source);
     }
+    tsn_pack_warn_of_mixed_currencies(p, f, node);
     f->identity = tsn_pack_feature_identity(p, f, text.text, text.len);
     if (f->level > p->prog->max_level) {
         p->prog->max_level = f->level;

@@ -3,6 +3,7 @@
  * A sender shows these words to frightened people, and copies of them are used for
  * fraud: so no link, and nothing from an event but the last digits of a number or a
  * word of a closed list. */
+#include <stdio.h>
 #include <string.h>
 
 #include "rules/pack/compile.h"

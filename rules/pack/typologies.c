@@ -93,24 +93,12 @@ static void weights(struct pack *p, struct tsn_typology *typology, const struct 
     typology->weights = out;
 }
 
-/* A score as a double, whatever number the expression gives. */
 static uint32_t score_expr(struct pack *p, int type, const struct tsn_yaml_node *node)
 {
-    uint32_t expr = tsn_pack_expr(p, type, node, NULL);
+    static const struct tsn_expr_type want_double = {.type = TSN_TYPE_DOUBLE};
+    uint32_t expr = tsn_pack_expr(p, type, node, &want_double);
     if (expr == TSN_EXPR_NONE) {
         return expr;
-    }
-    struct tsn_expr_type is = tsn_expr_type_of(p->types[type].set, expr);
-    if (is.type == TSN_TYPE_INT) {
-        struct tsn_yaml_expr text = tsn_yaml_expression(p->doc, node);
-        text.text = tsn_arena_printf(&p->scratch, "double(%.*s\n)", (int)text.len, text.text);
-        text.len = strlen(text.text);
-        text.n_lines = 1;
-        expr = tsn_pack_expr_text(p, type, &text, NULL);
-    } else if (is.type != TSN_TYPE_DOUBLE) {
-        tsn_yaml_error(p->doc, node, "write condition ? 1.0 : 0.0 for a yes or no",
-                       "a score is a number, this is of type %s", tsn_type_name(is.type));
-        return TSN_EXPR_NONE;
     }
     const char *list = tsn_pack_reads_written(p, type, expr, false);
     if (list) {

@@ -12,6 +12,10 @@ struct tsn_place tsn_yaml_place(const struct tsn_yaml *doc, const struct tsn_yam
 
 static void add(const struct tsn_yaml *doc, enum tsn_severity severity,
                 const struct tsn_yaml_node *node, const char *advice, const char *format,
+                va_list args) __attribute__((format(printf, 5, 0)));
+
+static void add(const struct tsn_yaml *doc, enum tsn_severity severity,
+                const struct tsn_yaml_node *node, const char *advice, const char *format,
                 va_list args)
 {
     char message[1024];

@@ -102,15 +102,15 @@ static void records_are_written_in_the_order_of_their_arrival(void **state)
 static void a_clean_run_has_no_dirt_and_a_real_one_has_its_share(void **state)
 {
     (void)state;
-    struct tsn_feed_counts clean =
+    struct tsn_tape_counts clean =
         simulate("clean", (struct tsn_simulate_settings){.seed = 4, .clean = true}).records;
     assert_int_equal(clean.duplicates + clean.late + clean.broken, 0);
-    struct tsn_feed_counts dirty =
+    struct tsn_tape_counts dirty =
         simulate("dirty",
                  (struct tsn_simulate_settings){.seed = 4, .n_lines = 8000, .minutes = 240})
             .records;
     uint64_t total = 0;
-    for (int i = 0; i < TSN_FEED_TOPICS; i++) {
+    for (int i = 0; i < TSN_TAPE_TOPICS; i++) {
         total += dirty.records[i];
     }
     assert_in_range(dirty.duplicates * 1000, total * 3, total * 7); /* 0.5 % */

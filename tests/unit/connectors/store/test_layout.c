@@ -39,8 +39,8 @@ static void instance_that_would_break_keys_is_refused(void **state)
                                         "a}b",
                                         "a*",
                                         "a\n",
-                                        "name-of-97-characters--------------------------------"
-                                        "---------------------------------------------"};
+                                        ("name-of-97-characters--------------------------------"
+                                         "---------------------------------------------")};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct tsn_failure failure = {0};
         struct tsn_layout layout;

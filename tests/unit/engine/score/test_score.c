@@ -522,6 +522,23 @@ static void an_entry_is_forgotten_for_too_late_rows_by_the_minute(void **state)
     }
 }
 
+static void an_entry_that_ended_before_it_was_written_is_seen_by_nobody(void **state)
+{
+    (void)state;
+    list_rules();
+    const struct world_row rows[] = {
+        {.type = PAY, .t = T0 + 3 * HOUR, .who = "B", .amount = -1, .n = 0},
+        {.type = PAY, .t = T0, .who = "B", .amount = -1, .n = 0}, /* too late: E is looked at */
+        {.type = PAY, .t = T0, .who = "A", .amount = -1, .n = 1}, /* ends an hour before E - 1 h */
+        {.type = PAY, .t = T0 + 1, .who = "A", .amount = -1, .n = 0},
+    };
+    for (uint32_t batch = 1; batch <= 64; batch *= 8) {
+        world_start(world);
+        world_feed(world, rows, 4, batch);
+        assert_int_equal(world->out.n_alerts, 0);
+    }
+}
+
 /* ---- alerts -----------------------------------------------------------------------------------
  */
 
@@ -712,6 +729,7 @@ int main(void)
         T(a_list_write_is_seen_by_the_next_row_and_not_by_its_own),
         T(shadow_rules_write_no_list),
         T(an_entry_is_forgotten_for_too_late_rows_by_the_minute),
+        T(an_entry_that_ended_before_it_was_written_is_seen_by_nobody),
         T(a_reason_shows_money_and_masks_entities),
         T(an_sms_takes_tails_and_listed_words_only),
         T(every_rule_keeps_a_hit_when_evidence_overflows),

@@ -166,7 +166,7 @@ static void expressions_are_features_and_build_on_each_other(void **state)
 {
     (void)state;
     compile("features:\n"
-            "  - { name: hour, event: pay, expr: 'pay.took > duration(\"6h\") ? 1 : 2' }\n"
+            "  - { name: hour, event: pay, expr: 'pay.time.getHours()' }\n"
             "  - { name: night, event: pay, expr: 'f.hour < 6' }\n"
             "  - { name: nights, event: pay, aggregate: count, by: shop, window: 1d, "
             "where: 'f.night' }\n"
@@ -342,7 +342,8 @@ static void a_mask_cannot_be_slipped_off(void **state)
 {
     (void)state;
     static const char *const reasons[] = {"'${pay.payer + \"\"}'", "'${f.copy}'",
-                                          "'${pay.shop + 0}'", "'${[pay.payer]}'"};
+                                          "'${pay.shop + 0}'", "'${string(pay.shop)}'",
+                                          "'${[pay.payer]}'"};
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         char *text = NULL;
         assert_true(asprintf(&text,

@@ -161,7 +161,10 @@ static int teardown(void **state)
 static void the_head_is_what_was_written(void **state)
 {
     (void)state;
-    assert_int_equal(diags.n, 0);
+    assert_int_equal(diags.n, 1);
+    assert_int_equal(diags.items[0].severity, TSN_SEVERITY_WARNING);
+    assert_string_equal(diags.items[0].message,
+                        "sum of 'amount' mixes currencies: each row has its own 'currency'");
     assert_string_equal(prog->pack, "telco-bank-core");
     assert_int_equal(prog->version, 7);
     assert_string_equal(prog->timezone, "Europe/Dublin");

@@ -36,6 +36,7 @@ static void every_shipped_pack_is_sound(void **state)
 {
     (void)state;
     assert_true(check_all(TSN_SOURCE_DIR "/rules/packs/*.yaml") >= 1);
+    assert_true(check_all(TSN_SOURCE_DIR "/rules/packs/*/*.yaml") >= 1);
 }
 
 static void the_city_pack_knows_the_frauds_it_promises(void **state)
