@@ -85,6 +85,17 @@ void tsn_diags_add(struct tsn_diags *diags, enum tsn_severity severity, struct t
     };
 }
 
+void tsn_diags_move(struct tsn_diags *diags, size_t item, struct tsn_place place, const char *text,
+                    size_t text_len)
+{
+    TSN_MUST(item < diags->n);
+    struct tsn_diag *d = &diags->items[item];
+    if (place.line != d->place.line) {
+        d->source = source_copy(diags, text, text_len, place);
+    }
+    d->place = place;
+}
+
 /* The caret stands under the column; tabs of the line are kept so that it does. */
 static void caret_print(const char *source, uint32_t column, FILE *out)
 {

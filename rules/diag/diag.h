@@ -55,6 +55,10 @@ void tsn_diags_add(struct tsn_diags *diags, enum tsn_severity severity, struct t
                    const char *text, size_t text_len, const char *advice, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
 
+/* Moves a message to another place of the same text, line and caret with it. */
+void tsn_diags_move(struct tsn_diags *diags, size_t item, struct tsn_place place, const char *text,
+                    size_t text_len);
+
 /* Prints all messages by place, each as
  *   file:line:column: error: message
  *       <the line>

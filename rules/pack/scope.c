@@ -118,6 +118,7 @@ static struct tsn_place place_at(const struct pack *p, const struct tsn_yaml_exp
             place.column++;
         }
     }
+    tsn_yaml_expression_place(text, &place);
     return place;
 }
 
@@ -212,7 +213,14 @@ static uint32_t compile(struct pack *p, struct tsn_expr_set *set, const struct t
         .line_columns = text->line_columns,
         .n_lines = text->n_lines,
     };
-    return tsn_expr_set_add(set, text->text, text->len, want, &source, diags);
+    size_t n_before = diags->n;
+    uint32_t expr = tsn_expr_set_add(set, text->text, text->len, want, &source, diags);
+    for (size_t i = n_before; i < diags->n; i++) {
+        struct tsn_place place = diags->items[i].place;
+        tsn_yaml_expression_place(text, &place);
+        tsn_diags_move(diags, i, place, p->doc->text, p->doc->len);
+    }
+    return expr;
 }
 
 uint32_t tsn_pack_expr_text(struct pack *p, int type, const struct tsn_yaml_expr *text,

@@ -4,8 +4,8 @@
  * folded block or a plain scalar over several lines has lost its line ends; but
  * white space means nothing in an expression, so the lines as they stand in the
  * file are compiled instead. Quoted text can be taken as it stands when it has no
- * escapes; otherwise the resolved text is compiled and columns after the first
- * escape are too small by the escapes before them. */
+ * escapes; otherwise the resolved text is compiled, and places in it are found again
+ * by resolving it once more. */
 #include <string.h>
 
 #include "rules/yaml/yaml.h"
@@ -106,12 +106,103 @@ struct tsn_yaml_expr tsn_yaml_expression(struct tsn_yaml *doc, const struct tsn_
         }
         struct tsn_yaml_expr expr =
             raw_expression(doc, node->text, node->n, node->line, node->column + 1);
-        for (size_t i = 1; i < expr.n_lines; i++) {
-            ((uint32_t *)(uintptr_t)expr.line_columns)[i - 1] = 0;
-        }
+        expr.quoted = node->raw;
+        expr.quoted_len = node->raw_len;
         return expr;
     }
     default:
         return raw_expression(doc, node->raw, node->raw_len, node->line, node->column);
     }
+}
+
+/* ---- places in quoted text ----------------------------------------------------- */
+
+struct walk {
+    const char *at;
+    const char *end; /* the closing quote */
+    struct tsn_place place;
+    bool is_double;
+};
+
+static void step(struct walk *walk, size_t bytes)
+{
+    for (size_t i = 0; i < bytes && walk->at < walk->end; i++, walk->at++) {
+        if (*walk->at == '\n') {
+            walk->place.line++;
+            walk->place.column = 1;
+        } else if (((unsigned char)*walk->at & 0xC0) != 0x80) {
+            walk->place.column++;
+        }
+    }
+}
+
+/* A line end inside quotes, with the white space around it, is one space. */
+static bool step_fold(struct walk *walk)
+{
+    const char *after = walk->at;
+    while (after < walk->end && (*after == ' ' || *after == '\t' || *after == '\r')) {
+        after++;
+    }
+    if (after == walk->end || *after != '\n') {
+        return false;
+    }
+    while (after < walk->end && strchr(" \t\r\n", *after)) {
+        after++;
+    }
+    step(walk, (size_t)(after - walk->at));
+    return true;
+}
+
+/* Over what stands for one character of the text. */
+static void step_character(struct walk *walk)
+{
+    if (step_fold(walk)) {
+        return;
+    }
+    if (!walk->is_double && *walk->at == '\'') {
+        step(walk, 2);
+    } else if (walk->is_double && *walk->at == '\\' && walk->at + 1 < walk->end) {
+        char kind = walk->at[1];
+        step(walk, kind == 'x' ? 4 : kind == 'u' ? 6 : kind == 'U' ? 10 : 2);
+    } else {
+        size_t bytes = 1;
+        while (walk->at + bytes < walk->end && ((unsigned char)walk->at[bytes] & 0xC0) == 0x80) {
+            bytes++;
+        }
+        step(walk, bytes);
+    }
+}
+
+void tsn_yaml_expression_place(const struct tsn_yaml_expr *expr, struct tsn_place *place)
+{
+    if (!expr->quoted || place->line < expr->line ||
+        (place->line == expr->line && place->column < expr->column)) {
+        return;
+    }
+    /* Characters of the text before the place. */
+    uint32_t line = expr->line;
+    uint32_t column = expr->column;
+    size_t characters = 0;
+    for (size_t i = 0; i < expr->len; i++) {
+        if (line > place->line || (line == place->line && column >= place->column)) {
+            break;
+        }
+        if (expr->text[i] == '\n') {
+            line++;
+            column = 1;
+            characters++;
+        } else if (((unsigned char)expr->text[i] & 0xC0) != 0x80) {
+            column++;
+            characters++;
+        }
+    }
+    struct walk walk = {.at = expr->quoted + 1,
+                        .end = expr->quoted + expr->quoted_len - 1,
+                        .place = {place->file, expr->line, expr->column},
+                        .is_double = expr->quoted[0] == '"'};
+    while (characters > 0 && walk.at < walk.end) {
+        step_character(&walk);
+        characters--;
+    }
+    *place = walk.place;
 }

@@ -148,9 +148,15 @@ struct tsn_yaml_expr {
     uint32_t column;
     const uint32_t *line_columns; /* [n_lines - 1] */
     size_t n_lines;
+    const char *quoted; /* as it stands in the file, if the text differs from it; or NULL */
+    size_t quoted_len;
 };
 
 /* Memory is the document's. */
 struct tsn_yaml_expr tsn_yaml_expression(struct tsn_yaml *doc, const struct tsn_yaml_node *node);
+
+/* Moves a place that was counted in the text of an expression to where it is in the
+ * file; only quoted text with escapes differs. O(length). */
+void tsn_yaml_expression_place(const struct tsn_yaml_expr *expr, struct tsn_place *place);
 
 #endif

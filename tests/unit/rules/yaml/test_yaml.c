@@ -315,6 +315,35 @@ static void expressions_know_where_their_lines_stand(void **state)
     }
 }
 
+/* The place of a character of the text, in the file. `?` stands at the place. */
+static void places_in_quoted_text_count_its_escapes(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "x: 'a == ''q'' ? b'\n",          "x: \"a == \\\"q\\\" ? b\"\n",
+        "x: \"a == \\u00fc\\x41 ? b\"\n", "x: \"\xC3\xBC == \\\"q\\\"\n    && c ? b\"\n",
+        "xyz: 'a == ''q''\n  && ? b'\n",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tsn_yaml *doc = parse(cases[i]);
+        assert_non_null(doc);
+        struct tsn_yaml_expr expr = tsn_yaml_expression(doc, &doc->root->pairs[0].value);
+        struct tsn_place place = {"x", expr.line, expr.column};
+        for (const char *c = expr.text; *c != '?'; c++) {
+            place.column += ((unsigned char)*c & 0xC0) != 0x80;
+        }
+        struct tsn_place want = {"x", 1, 1};
+        for (const char *c = cases[i]; *c != '?'; c++) {
+            want.line += *c == '\n';
+            want.column = *c == '\n' ? 1 : want.column + (((unsigned char)*c & 0xC0) != 0x80);
+        }
+        tsn_yaml_expression_place(&expr, &place);
+        assert_int_equal(place.line, want.line);
+        assert_int_equal(place.column, want.column);
+        tsn_yaml_free(doc);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_wrong_scalar_says_what_was_expected, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_key_names_the_nearest, setup, teardown),
         cmocka_unit_test_setup_teardown(expressions_know_where_their_lines_stand, setup, teardown),
+        cmocka_unit_test_setup_teardown(places_in_quoted_text_count_its_escapes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
