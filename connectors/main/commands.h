@@ -11,6 +11,7 @@
     X(check, "check rule packs, and say in words what they count")                                 \
     X(eval, "evaluate expressions over given values, one JSON request a line")                     \
     X(simulate, "write a city's calls, messages and payments, scams inside, as files")             \
+    X(demo, "a city in under a minute: broker, Redis, engine, live alerts, summary")               \
     X(broker, "an embedded Kafka broker for demos; keeps nothing")
 
 #define TSN_COMMAND_DECLARE(name, what) int tsn_command_##name(int argc, char **argv);
