@@ -44,7 +44,6 @@ static const struct setting defaults[] = {
     {ALL, "reconnect.backoff.max.ms", "2000", NULL},
     {READ | ASK, "fetch.wait.max.ms", "100", NULL},
     {READ | ASK, "fetch.error.backoff.ms", "100", NULL},
-    {READ | ASK, "fetch.message.max.bytes", "4194304", NULL},
     {READ, "queued.min.messages", "100000", NULL},
     {PUBLISH, "transaction.timeout.ms", "15000", NULL},
     {PUBLISH, "linger.ms", "2", NULL},

@@ -8,6 +8,8 @@
 
 /*    name, what it does (one line of `tocsin --help`) */
 #define TSN_COMMAND_TABLE(X)                                                                       \
+    X(run, "the live engine: reads the sources, publishes alerts, keeps state")                    \
+    X(topics, "which topics must exist; --create makes what is missing")                           \
     X(check, "check rule packs, and say in words what they count")                                 \
     X(eval, "evaluate expressions over given values, one JSON request a line")                     \
     X(simulate, "write a city's calls, messages and payments, scams inside, as files")             \

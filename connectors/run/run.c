@@ -1,0 +1,264 @@
+/* `tocsin run`: waits for its servers, waits for its turn to lead, leads.
+ *
+ * A term as leader ends by a stop, by losing the seat (drop everything, wait for the
+ * next turn) or by a failure whose remedy says what then. The first start gives up
+ * on absent servers after start_timeout; an engine that has been live once never
+ * gives up on a server that is away.
+ */
+#include "connectors/run/run.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connectors/run/clock.h"
+#include "connectors/run/log.h"
+#include "connectors/run/session.h"
+#include "connectors/run/signals.h"
+#include "rules/must/must.h"
+
+enum { BACK_OFF_MIN_MS = 250, BACK_OFF_MAX_MS = 5000, ASK_MS = 3000, STAND_BY_SAY_MS = 30000 };
+
+struct runner {
+    const struct tsn_config *config;
+    const struct tsn_run_options *options;
+    struct tsn_keys *keys;
+    struct tsn_kafka *kafka;
+    struct tsn_store *store;
+    struct tsn_leader *leader;
+    int64_t give_up_ms; /* of absent servers; INT64_MAX once live */
+    int64_t back_off_ms;
+};
+
+static int exit_of(enum tsn_remedy remedy)
+{
+    switch (remedy) {
+    case TSN_REMEDY_NONE:
+        return TSN_EXIT_OK;
+    case TSN_REMEDY_RETRY:
+        return TSN_EXIT_UNAVAILABLE;
+    case TSN_REMEDY_CONFIG:
+        return TSN_EXIT_REFUSED;
+    case TSN_REMEDY_ABORT_TXN:
+    case TSN_REMEDY_RECOVER:
+    case TSN_REMEDY_STAND_BY:
+    case TSN_REMEDY_FATAL:
+        return TSN_EXIT_FATAL;
+    }
+    return TSN_EXIT_FATAL;
+}
+
+/* Sleeps unless a stop is asked for. */
+static void nap(int64_t ms)
+{
+    struct pollfd fd = {.fd = tsn_signals_fd(), .events = POLLIN};
+    if (ms > 0 && !tsn_signals_stop()) {
+        poll(&fd, 1, (int)ms);
+    }
+}
+
+/* A server is away: says so and waits. False: stop trying (failure as it is, or NONE
+ * after a stop). */
+static bool try_again(struct runner *runner, struct tsn_failure *failure)
+{
+    if (tsn_signals_stop()) {
+        failure->remedy = TSN_REMEDY_NONE;
+        return false;
+    }
+    if (failure->remedy != TSN_REMEDY_RETRY) {
+        return false;
+    }
+    int64_t now_ms = tsn_clock_monotonic_ms();
+    if (now_ms >= runner->give_up_ms) {
+        char text[sizeof failure->text];
+        memcpy(text, failure->text, sizeof text);
+        return tsn_fail(failure, TSN_REMEDY_RETRY,
+                        "%.400s (gave up after start_timeout, %" PRId64 " s)", text,
+                        runner->config->start_timeout_ms / 1000);
+    }
+    tsn_log("%s; trying again in %.2f s", failure->text, (double)runner->back_off_ms / 1000);
+    int64_t left_ms = runner->give_up_ms - now_ms;
+    nap(runner->back_off_ms < left_ms ? runner->back_off_ms : left_ms);
+    runner->back_off_ms =
+        2 * runner->back_off_ms < BACK_OFF_MAX_MS ? 2 * runner->back_off_ms : BACK_OFF_MAX_MS;
+    return true;
+}
+
+/* ---- servers ------------------------------------------------------------------------------- */
+
+static bool open_kafka(struct runner *runner, struct tsn_failure *failure)
+{
+    char cluster_id[TSN_CLUSTER_ID_MAX];
+    runner->kafka = tsn_kafka_open(runner->config, failure);
+    if (!runner->kafka) {
+        return false;
+    }
+    while (!tsn_kafka_cluster_id(runner->kafka, cluster_id, ASK_MS, failure) ||
+           !tsn_origins_check_topics(runner->config, runner->kafka, failure)) {
+        if (!try_again(runner, failure)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_store(struct runner *runner, struct tsn_failure *failure)
+{
+    if (runner->config->state_in_memory) {
+        tsn_log("state: memory: no checkpoints are written; a restart replays every manifest and "
+                "event that Kafka still holds, and windows that reach further back are incomplete "
+                "then");
+        return true;
+    }
+    while (!(runner->store = tsn_store_open(runner->config, runner->keys, failure))) {
+        if (!try_again(runner, failure)) {
+            return false;
+        }
+    }
+    const char *warning = tsn_store_warning(runner->store);
+    if (warning) {
+        tsn_log("%s", warning);
+    }
+    return true;
+}
+
+static bool open_servers(struct runner *runner, struct tsn_failure *failure)
+{
+    if (!open_kafka(runner, failure) || !open_store(runner, failure)) {
+        return false;
+    }
+    runner->leader = tsn_leader_open(runner->config, failure);
+    return runner->leader != NULL;
+}
+
+/* ---- terms ----------------------------------------------------------------------------------- */
+
+static bool await_lead(struct runner *runner)
+{
+    int64_t said_ms = tsn_clock_monotonic_ms() - STAND_BY_SAY_MS + ASK_MS;
+    while (!tsn_signals_stop()) {
+        uint64_t count;
+        if (read(tsn_leader_fd(runner->leader), &count, sizeof count) < 0) {
+            count = 0;
+        }
+        if (tsn_leader_is(runner->leader)) {
+            return true;
+        }
+        int64_t now_ms = tsn_clock_monotonic_ms();
+        if (now_ms - said_ms >= STAND_BY_SAY_MS) {
+            tsn_log("standing by: another instance leads, or the session of one that died has "
+                    "not expired yet");
+            said_ms = now_ms;
+        }
+        struct pollfd fds[] = {{.fd = tsn_leader_fd(runner->leader), .events = POLLIN},
+                               {.fd = tsn_signals_fd(), .events = POLLIN}};
+        poll(fds, 2, 1000);
+    }
+    return false;
+}
+
+/* One term, from taking over to its end. */
+static bool lead(struct runner *runner, struct tsn_failure *failure)
+{
+    struct tsn_diags diags;
+    tsn_diags_init(&diags);
+    struct tsn_bundle *bundle = tsn_bundle_load(runner->config, &diags);
+    if (!bundle) {
+        tsn_diags_print(&diags, stderr);
+        tsn_diags_free(&diags);
+        return tsn_fail(failure, TSN_REMEDY_CONFIG, "the pack %s was refused: see above",
+                        runner->config->pack);
+    }
+    tsn_diags_free(&diags);
+    struct tsn_session session = {
+        .config = runner->config,
+        .options = runner->options,
+        .keys = runner->keys,
+        .kafka = runner->kafka,
+        .store = runner->store,
+        .leader = runner->leader,
+    };
+    bool ok = tsn_session_recover(&session, bundle, failure);
+    if (ok) {
+        runner->give_up_ms = INT64_MAX;
+        runner->back_off_ms = BACK_OFF_MIN_MS;
+        ok = tsn_session_live(&session, failure);
+    }
+    tsn_session_close(&session);
+    return ok;
+}
+
+/* A store keeps what a term collected and did not write: a new term has a new one. */
+static bool renew_store(struct runner *runner, struct tsn_failure *failure)
+{
+    if (!runner->store) {
+        return true;
+    }
+    tsn_store_close(runner->store);
+    runner->store = NULL;
+    while (!(runner->store = tsn_store_open(runner->config, runner->keys, failure))) {
+        if (!try_again(runner, failure)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool terms(struct runner *runner, struct tsn_failure *failure)
+{
+    while (await_lead(runner)) {
+        if (lead(runner, failure)) {
+            return true;
+        }
+        if (failure->remedy == TSN_REMEDY_STAND_BY) {
+            tsn_log("%s: dropping the state, standing by", failure->text);
+            nap(BACK_OFF_MIN_MS);
+        } else if (!try_again(runner, failure)) {
+            return failure->remedy == TSN_REMEDY_NONE;
+        }
+        if (!renew_store(runner, failure)) {
+            return failure->remedy == TSN_REMEDY_NONE;
+        }
+    }
+    return true;
+}
+
+/* ---- the door -----------------------------------------------------------------------------------
+ */
+
+struct tsn_keys *tsn_run_keys(const struct tsn_config *config, struct tsn_failure *failure)
+{
+    if (config->key_file) {
+        return tsn_keys_load(config->key_file, failure);
+    }
+    if (!config->insecure && !config->state_in_memory) {
+        tsn_fail(failure, TSN_REMEDY_CONFIG,
+                 "%s: no key_file: what Redis holds could be read by anybody; write `key_file: "
+                 "PATH` (32 bytes: `openssl rand -hex 32 > PATH; chmod 600 PATH`), or `insecure: "
+                 "true` for a trial",
+                 config->file);
+        return NULL;
+    }
+    return tsn_keys_insecure();
+}
+
+int tsn_run(const struct tsn_config *config, const struct tsn_run_options *options)
+{
+    struct tsn_failure failure = {.remedy = TSN_REMEDY_NONE};
+    struct runner runner = {.config = config,
+                            .options = options,
+                            .back_off_ms = BACK_OFF_MIN_MS,
+                            .give_up_ms = tsn_clock_monotonic_ms() + config->start_timeout_ms};
+    tsn_signals_install();
+    runner.keys = tsn_run_keys(config, &failure);
+    bool ok = runner.keys && open_servers(&runner, &failure) && terms(&runner, &failure);
+    if (!ok && failure.remedy != TSN_REMEDY_NONE) {
+        tsn_log("%s", failure.text);
+    }
+    tsn_leader_close(runner.leader);
+    tsn_store_close(runner.store);
+    tsn_kafka_close(runner.kafka);
+    tsn_keys_free(runner.keys);
+    return ok ? TSN_EXIT_OK : exit_of(failure.remedy);
+}
