@@ -245,6 +245,22 @@ static void an_sms_within_the_cooldown_is_muted_over_episodes_too(void **state)
     }
 }
 
+static void an_sms_goes_again_when_the_cooldown_is_over_to_the_millisecond(void **state)
+{
+    (void)state;
+    struct tsn_typology *typology = fraud();
+    world_action(world, typology, TSN_LEVEL_SEVERE, 12 * HOUR);
+    for (int64_t early = 0; early < 2; early++) {
+        world_start(world);
+        const struct world_row rows[] = {
+            {.type = PAY, .t = T0, .who = "A", .amount = 100000, .n = 1},
+            {.type = PAY, .t = T0 + 12 * HOUR - early, .who = "A", .amount = 100000, .n = 1},
+        };
+        feed(rows, 2);
+        assert_int_equal(alert_at(1)->sms_muted, early);
+    }
+}
+
 static void a_level_never_falls_and_speaks_again_only_at_its_score(void **state)
 {
     (void)state;
@@ -497,20 +513,23 @@ static void an_entry_is_forgotten_for_too_late_rows_by_the_minute(void **state)
     (void)state;
     list_rules();
     const struct {
+        int64_t written;
         int64_t newest;
         uint32_t alerts;
         const char *why;
     } cases[] = {
-        /* The entry of T0 ends at T0 + 1 h; lateness is 1 h. */
-        {T0 + 2 * HOUR - 1, 1, "E - lateness has not reached its end"},
-        {T0 + 2 * HOUR, 0, "it has"},
-        {T0 + 2 * HOUR + 30 * SECOND, 0, "and past it"},
+        /* An entry ends an hour after it was written; lateness is 1 h. */
+        {T0, T0 + 2 * HOUR - 1, 1, "E - lateness has not reached its end"},
+        {T0, T0 + 2 * HOUR, 0, "it has"},
+        {T0, T0 + 2 * HOUR + 30 * SECOND, 0, "and past it"},
+        {T0 + 10 * SECOND, T0 + 2 * HOUR + 30 * SECOND, 1, "past it, but not by the minute"},
+        {T0 + 10 * SECOND, T0 + 2 * HOUR + MINUTE, 0, "past it by the minute"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (uint32_t batch = 1; batch <= 64; batch *= 8) {
             world_start(world);
             const struct world_row rows[] = {
-                {.type = PAY, .t = T0, .who = "A", .amount = -1, .n = 1},
+                {.type = PAY, .t = cases[i].written, .who = "A", .amount = -1, .n = 1},
                 {.type = PAY, .t = cases[i].newest, .who = "B", .amount = -1, .n = 0},
                 {.type = PAY, .t = T0 + 1, .who = "A", .amount = -1, .n = 0}, /* too late */
             };
@@ -717,6 +736,7 @@ int main(void)
         T(a_late_hit_counts_where_it_belongs_and_moves_no_clock),
         T(a_level_without_cooldown_speaks_once_an_episode),
         T(an_sms_within_the_cooldown_is_muted_over_episodes_too),
+        T(an_sms_goes_again_when_the_cooldown_is_over_to_the_millisecond),
         T(a_level_never_falls_and_speaks_again_only_at_its_score),
         T(a_row_without_the_entity_touches_nothing),
         T(event_types_share_an_entity),

@@ -164,6 +164,26 @@ static void a_tick_that_fires_nothing_has_no_effect(void **state)
     assert_int_equal(world->out.n_alerts, 0);
 }
 
+static void a_tick_that_fired_has_moved_the_clock(void **state)
+{
+    (void)state;
+    world_start(world);
+    struct world_row row = {.type = RING, .t = T0, .who = "A", .amount = -1, .n = 1};
+    feed(&row, 1, 64);
+    assert_true(world_tick(world, DUE + HOUR));
+    assert_int_equal(world->out.n_alerts, 1);
+    /* Due a second before T0, armed late: a row behind the tick moves no clock. */
+    row.t = T0 - 20 * MINUTE - SECOND;
+    row.who = "B";
+    feed(&row, 1, 64);
+    row = (struct world_row){.type = PAY, .t = T0 + 1, .who = "C", .amount = -1, .n = 0};
+    feed(&row, 1, 64);
+    assert_int_equal(world->out.n_alerts, 1);
+    row.t = DUE + HOUR + 1;
+    feed(&row, 1, 64);
+    assert_int_equal(world->out.n_alerts, 2);
+}
+
 static void what_is_due_fires_by_due_time_entity_and_rule(void **state)
 {
     (void)state;
@@ -257,6 +277,7 @@ int main(void)
         T(the_alert_is_of_the_due_time_and_names_the_event),
         T(only_the_same_entity_in_the_meantime_calls_it_off),
         T(a_tick_that_fires_nothing_has_no_effect),
+        T(a_tick_that_fired_has_moved_the_clock),
         T(what_is_due_fires_by_due_time_entity_and_rule),
         T(the_row_that_moves_the_clock_sees_what_a_timer_wrote),
         T(shadow_timers_are_counted_and_do_nothing),
