@@ -11,6 +11,7 @@
     X(run, "the live engine: reads the sources, publishes alerts, keeps state")                    \
     X(topics, "which topics must exist; --create makes what is missing")                           \
     X(check, "check rule packs, and say in words what they count")                                 \
+    X(replay, "run files of records through the engine: alerts, features, rejects")                \
     X(eval, "evaluate expressions over given values, one JSON request a line")                     \
     X(simulate, "write a city's calls, messages and payments, scams inside, as files")             \
     X(demo, "a city in under a minute: broker, Redis, engine, live alerts, summary")               \

@@ -3,7 +3,7 @@
  * Not cJSON: it keeps every number as a double, so a 64-bit offset would lose digits,
  * and builds a tree of small allocations for what is written once. Commas are the
  * writer's business; well-formedness (names only in objects, every open closed) is
- * the caller's. Used by the files of this room only.
+ * the caller's. Used by this room and by connectors/file.
  */
 #ifndef TSN_CONNECTORS_WIRE_JSON_H
 #define TSN_CONNECTORS_WIRE_JSON_H
