@@ -34,6 +34,7 @@ void tsn_eval_free(struct tsn_eval *eval)
     free(eval->stamps);
     free(eval->columns);
     free(eval->column_frame);
+    free(eval->intervals);
     tsn_arena_free(&eval->arena);
     free(eval);
 }
@@ -59,6 +60,7 @@ void tsn_eval_fit(struct tsn_eval *eval)
     eval->stamps = grow(eval->stamps, old, cap, sizeof *eval->stamps);
     eval->columns = grow(eval->columns, old, cap, sizeof *eval->columns);
     eval->column_frame = grow(eval->column_frame, old, cap, sizeof *eval->column_frame);
+    eval->intervals = grow(eval->intervals, old, cap, sizeof *eval->intervals);
     eval->cap_nodes = cap;
 }
 

@@ -151,6 +151,17 @@ const struct tsn_zone *tsn_zones_find(const struct tsn_zones *zones, struct tsn_
 
 /* ---- evaluators ----------------------------------------------------------- */
 
+/* Cells of an integer representation that stand in a relation with a constant:
+ * low .. high, or all others. Found once an evaluator, by bisection. */
+struct tsn_interval {
+    bool known;
+    bool outside;
+    uint8_t rep;
+    uint8_t scale;
+    int64_t low;
+    int64_t high; /* below low: none */
+};
+
 struct tsn_eval {
     const struct tsn_expr_set *set;
     struct tsn_frame frame;
@@ -168,7 +179,8 @@ struct tsn_eval {
     size_t macro_bytes; /* left to the outermost macro of this row */
     /* columns */
     struct tsn_column *columns;
-    uint32_t *column_frame; /* frame in which it was computed */
+    uint32_t *column_frame;         /* frame in which it was computed */
+    struct tsn_interval *intervals; /* of comparisons */
     uint32_t frame_count;
 };
 

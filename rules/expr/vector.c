@@ -333,48 +333,46 @@ static struct bound least_cell(const struct tsn_column *raw, const struct tsn_va
     return (struct bound){true, low};
 }
 
-/* Cells that stand in the relation with the constant: an interval, or all but one. */
-static void compare_cells(struct tsn_eval *eval, const struct tsn_column *raw,
+static struct tsn_interval interval_of(const struct tsn_column *raw, enum tsn_relation relation,
+                                       const struct tsn_value *with)
+{
+    struct tsn_interval none = {.low = 1, .high = 0, .outside = relation == TSN_NE};
+    if (with->type.type == TSN_TYPE_DOUBLE && with->d != with->d) {
+        return none;
+    }
+    struct bound at = least_cell(raw, with, false);   /* the first that is not less */
+    struct bound above = least_cell(raw, with, true); /* the first that is greater */
+    bool upwards = relation == TSN_GT || relation == TSN_GE;
+    struct bound from = relation == TSN_GT ? above : at;
+    struct bound to = relation == TSN_LT || upwards ? at : above; /* exclusive */
+    struct tsn_interval found = none;
+    if (upwards) {
+        found.low = from.any ? from.cell : 1;
+        found.high = from.any ? INT64_MAX : 0;
+    } else if (!to.any || to.cell > INT64_MIN) {
+        bool downwards = relation == TSN_LT || relation == TSN_LE;
+        found.high = to.any ? to.cell - 1 : INT64_MAX;
+        found.low = downwards ? INT64_MIN : at.cell;
+        if (!downwards && !at.any) {
+            return none;
+        }
+    }
+    return found;
+}
+
+/* A comparison of cells kept as integers with a constant. */
+static void compare_cells(struct tsn_eval *eval, uint32_t id, const struct tsn_column *raw,
                           enum tsn_relation relation, const struct tsn_value *with, uint64_t *out)
 {
-    bool is_nan = with->type.type == TSN_TYPE_DOUBLE && with->d != with->d;
-    struct bound at = {false, 0};
-    struct bound above = {false, 0};
-    int64_t low = 1; /* an empty interval */
-    int64_t high = 0;
-    if (!is_nan) {
-        at = least_cell(raw, with, false);
-        above = least_cell(raw, with, true);
+    struct tsn_interval *interval = &eval->intervals[id];
+    if (!interval->known || interval->rep != raw->rep || interval->scale != raw->scale) {
+        *interval = interval_of(raw, relation, with);
+        interval->known = true;
+        interval->rep = (uint8_t)raw->rep;
+        interval->scale = raw->scale;
     }
-    bool below_all = at.any && at.cell == INT64_MIN;
-    bool equal_from_least = above.any && above.cell == INT64_MIN;
-    switch (relation) {
-    case TSN_LT:
-        low = is_nan || below_all ? 1 : INT64_MIN;
-        high = below_all || is_nan ? 0 : at.any ? at.cell - 1 : INT64_MAX;
-        break;
-    case TSN_LE:
-        low = is_nan || equal_from_least ? 1 : INT64_MIN;
-        high = equal_from_least || is_nan ? 0 : above.any ? above.cell - 1 : INT64_MAX;
-        break;
-    case TSN_GT:
-        low = above.any ? above.cell : 1;
-        high = above.any ? INT64_MAX : 0;
-        break;
-    case TSN_GE:
-        low = at.any ? at.cell : 1;
-        high = at.any ? INT64_MAX : 0;
-        break;
-    case TSN_EQ:
-    case TSN_NE:
-        if (at.any && !equal_from_least) {
-            low = at.cell;
-            high = above.any ? above.cell - 1 : INT64_MAX;
-        }
-        break;
-    }
-    tsn_kernel_range(raw->i64, eval->frame.n_rows, low, high, out);
-    for (size_t w = 0; relation == TSN_NE && w < words_of(eval); w++) {
+    tsn_kernel_range(raw->i64, eval->frame.n_rows, interval->low, interval->high, out);
+    for (size_t w = 0; interval->outside && w < words_of(eval); w++) {
         out[w] = ~out[w];
     }
 }
@@ -425,7 +423,7 @@ static const struct tsn_column *raw_column(struct tsn_eval *eval, uint32_t id)
 }
 
 /* A kernel for a column against a constant; false if there is none. */
-static bool compare_const(struct tsn_eval *eval, const struct tsn_column *raw,
+static bool compare_const(struct tsn_eval *eval, uint32_t id, const struct tsn_column *raw,
                           enum tsn_relation relation, const struct tsn_value *with, uint64_t *out)
 {
     switch (raw->rep) {
@@ -433,14 +431,16 @@ static bool compare_const(struct tsn_eval *eval, const struct tsn_column *raw,
     case TSN_REP_MONEY:
     case TSN_REP_TIME_MS:
     case TSN_REP_DURATION_MS:
-        compare_cells(eval, raw, relation, with, out);
+        compare_cells(eval, id, raw, relation, with, out);
         return true;
-    case TSN_REP_DOUBLE:
-        if (with->type.type != TSN_TYPE_DOUBLE) {
-            return false;
+    case TSN_REP_DOUBLE: {
+        double d = with->type.type == TSN_TYPE_INT ? (double)with->i : with->d;
+        if (with->type.type == TSN_TYPE_INT && tsn_number_compare(with->i, d) != TSN_ORDER_EQUAL) {
+            return false; /* beyond 2^53: exact, row by row */
         }
-        tsn_kernel_double_const(raw->f64, eval->frame.n_rows, relation, with->d, out);
+        tsn_kernel_double_const(raw->f64, eval->frame.n_rows, relation, d, out);
         return true;
+    }
     case TSN_REP_ENUM:
         compare_codes(eval, raw, relation, with, out);
         return true;
@@ -496,8 +496,8 @@ static void column_compare(struct tsn_eval *eval, const struct tsn_node *n, uint
     }
     if (left || right) {
         args[0] = raw_column(eval, n->args[right ? 0 : 1]);
-        done = compare_const(eval, args[0], right ? n->sub : mirrored(n->sub), right ? right : left,
-                             bits);
+        done = compare_const(eval, id, args[0], right ? n->sub : mirrored(n->sub),
+                             right ? right : left, bits);
     } else {
         args[0] = raw_column(eval, n->args[0]);
         args[1] = raw_column(eval, n->args[1]);
