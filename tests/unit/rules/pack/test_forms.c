@@ -348,7 +348,7 @@ static void a_mask_cannot_be_slipped_off(void **state)
         char *text = NULL;
         assert_true(asprintf(&text,
                              "%sfeatures: [{ name: copy, event: pay, expr: 'pay.payer' }]\n"
-                             "rules: [{ id: r, event: pay, when: 'true', reason: %s }]\n",
+                             "rules: [{ id: r, event: pay, when: 'pay.ok', reason: %s }]\n",
                              events, reasons[i]) > 0);
         struct tsn_diags found;
         tsn_diags_init(&found);
@@ -389,6 +389,8 @@ static void what_is_likely_a_slip_is_a_warning(void **state)
          "rules: [{ id: r, event: pay, when: 'pay.ok', reason: x, do: [{ add_to_list: l, value: "
          "payer }] }]\n",
          "list 'l' is filled by a rule and has no 'max'"},
+        {"rules: [{ id: r, event: pay, when: '1 < 2', reason: x }]\n",
+         "this condition reads nothing of the event"},
         {"rules: [{ id: r, event: pay, when: 'pay.ok', reason: x }]\n"
          "typologies: [{ id: t, entity: { pay: shop }, weights: { r: 5 }, sum_over: 1h, "
          "thresholds: { minor: 6 } }]\n",
