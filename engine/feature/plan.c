@@ -220,7 +220,12 @@ static struct tsn_plan_reads reads_of(struct tsn_plan *plan, int stream, int typ
                 int f = of->slots[s].feature;
                 if (homes[f].stream == stream && slot_keys[s] == visits[v].key &&
                     reads_after(&plan->prog->features[f]) == after) {
-                    *items++ = (struct tsn_plan_item){.item = homes[f].item, .slot = (uint16_t)s};
+                    enum tsn_rep rep = plan->prog->features[f].rep;
+                    *items++ = (struct tsn_plan_item){.item = homes[f].item,
+                                                      .slot = (uint16_t)s,
+                                                      .wide = rep != TSN_REP_BOOL &&
+                                                              rep != TSN_REP_STRING &&
+                                                              rep != TSN_REP_ENUM};
                     n[after]++;
                 }
             }

@@ -40,6 +40,7 @@ struct tsn_plan_kind {
 struct tsn_plan_item {
     uint16_t item; /* of the stream's layout */
     uint16_t slot; /* of the event type */
+    bool wide;     /* its cells are 8 bytes: no conversion */
 };
 
 /* One entity that a row of an event type reads in a stream. */

@@ -94,10 +94,6 @@ static void slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32
         return;
     }
     tsn_bits_set(slot->valid, at);
-    if (slot->rep == TSN_REP_INT) { /* most are counts */
-        slot->i64[at] = reading->i;
-        return;
-    }
     switch (slot->rep) {
     case TSN_REP_BOOL:
         if (reading->i) {
@@ -128,6 +124,19 @@ static void slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32
     }
 }
 
+static inline void item_give(struct tsn_features *feat, const struct tsn_plan_item *item,
+                             struct tsn_column *slots, uint32_t at,
+                             const struct tsn_reading *reading)
+{
+    struct tsn_column *slot = &slots[item->slot];
+    if (item->wide && reading->state == TSN_STATE_VALUE) {
+        slot->i64[at] = reading->i;
+        tsn_bits_set(slot->valid, at);
+    } else {
+        slot_give(feat, slot, at, reading);
+    }
+}
+
 /* What a row reads as of, for `at: seen`. */
 static tsn_event_ms newest_of(const struct tsn_walk *walk, struct tsn_key_rows *keys, int key,
                               const struct tsn_row *row)
@@ -151,12 +160,13 @@ static void items_empty(const struct tsn_walk *walk, int s, const struct tsn_row
     for (unsigned i = 0; i < n; i++) {
         struct tsn_reading reading;
         tsn_window_empty(&layout->items[items[i].item], &reading);
-        slot_give(feat, &slots[items[i].slot], row->at, &reading);
+        item_give(feat, &items[i], slots, row->at, &reading);
     }
 }
 
+/* The cell is that of the key, or NULL: no rows. */
 static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key,
-                       const struct tsn_plan_item *items, unsigned n)
+                       struct tsn_cell *cell, const struct tsn_plan_item *items, unsigned n)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_window_layout *layout = &feat->plan.streams[s].layout;
@@ -164,7 +174,6 @@ static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row 
     if (key_missing(type->keys[key].keys[row->at])) {
         return;
     }
-    struct tsn_cell *cell = cell_find(feat, s, &type->keys[key], row->at);
     if (!cell) {
         items_empty(walk, s, row, items, n);
         return;
@@ -182,7 +191,7 @@ static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row 
             tsn_window_look(&view, cell, layout, &feat->pool, lane, asof_ms, row->time_ms);
         }
         tsn_window_read(&view, item, &reading);
-        slot_give(feat, &slots[items[i].slot], row->at, &reading);
+        item_give(feat, &items[i], slots, row->at, &reading);
     }
 }
 
@@ -274,7 +283,8 @@ static struct tsn_pair *pair_for_write(struct tsn_features *feat,
     return tsn_features_pair_add(feat, pairs, key, keys->rests[row->at], time_ms, order);
 }
 
-static void row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
+/* The cell written to, or NULL if the row is not written. */
+static struct tsn_cell *row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
@@ -283,7 +293,7 @@ static void row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t c
     struct tsn_key key = keys[stream->key].keys[row->at];
     tsn_event_ms dead_ms = tsn_features_dead(feat, walk->before_ms[r], stream->layout.keep_ms);
     if (conds == 0 || key_missing(key) || row->time_ms <= dead_ms) {
-        return;
+        return NULL;
     }
     int owner = feat->plan.types[row->type].keys[stream->key].owner;
     struct tsn_entity *entity = entity_for_write(feat, &keys[owner], row->at);
@@ -297,17 +307,19 @@ static void row_write(const struct tsn_walk *walk, int s, uint32_t r, uint64_t c
     if (!stream->pair) {
         row_make(feat, stream, row, conds);
         cell_write(feat, stream, (struct tsn_cell **)place, dead_ms);
-        return;
+        return *place;
     }
     if (!*place) {
         *place = tsn_pairs_new(&feat->pool);
     }
     struct tsn_pair *pair = pair_for_write(feat, stream, (struct tsn_pairs **)place,
                                            &keys[stream->key], row, feat->next_order + r);
-    if (pair) {
-        row_make(feat, stream, row, conds);
-        cell_write(feat, stream, (struct tsn_cell **)&pair->cell, dead_ms);
+    if (!pair) {
+        return NULL;
     }
+    row_make(feat, stream, row, conds);
+    cell_write(feat, stream, (struct tsn_cell **)&pair->cell, dead_ms);
+    return pair->cell;
 }
 
 /* ---- the walk ----------------------------------------------------------------- */
@@ -345,23 +357,30 @@ static uint64_t conds_at(const struct tsn_plan_stream *stream, const struct tsn_
 
 void tsn_walk_row(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
 {
-    const struct tsn_plan_stream *stream = &walk->feat->plan.streams[s];
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     const struct tsn_row *row = &walk->batch->rows[r];
     const struct tsn_plan_reads *reads = &stream->reads[row->type];
+    struct tsn_key_rows *keys = feat->types[row->type].keys;
     bool in_time = walk->status[r] != TSN_ROW_TOO_LATE;
+    struct tsn_cell *written = NULL;
     for (unsigned v = 0; in_time && v < reads->n; v++) {
         const struct tsn_plan_visit *visit = &reads->visits[v];
         if (visit->n_before) {
-            items_read(walk, s, row, visit->key, visit->before, visit->n_before);
+            items_read(walk, s, row, visit->key, cell_find(feat, s, &keys[visit->key], row->at),
+                       visit->before, visit->n_before);
         }
     }
     if (row->type == stream->event) {
-        row_write(walk, s, r, conds);
+        written = row_write(walk, s, r, conds);
     }
     for (unsigned v = 0; in_time && v < reads->n; v++) {
         const struct tsn_plan_visit *visit = &reads->visits[v];
         if (visit->n_after) {
-            items_read(walk, s, row, visit->key, visit->after, visit->n_after);
+            struct tsn_cell *cell = written && visit->key == stream->key
+                                        ? written
+                                        : cell_find(feat, s, &keys[visit->key], row->at);
+            items_read(walk, s, row, visit->key, cell, visit->after, visit->n_after);
         }
     }
 }

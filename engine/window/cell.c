@@ -63,8 +63,14 @@ void tsn_cell_free(struct tsn_cell *cell, const struct tsn_window_layout *layout
 uint32_t tsn_cell_after(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
                         tsn_event_ms t)
 {
-    /* Most questions are about the newest few rows: gallop from the end. */
     uint32_t hi = cell->n;
+    if (hi == 0 || (tsn_event_ms)tsn_cell_row(cell, layout, hi - 1)[0] <= t) {
+        return hi;
+    }
+    if ((tsn_event_ms)tsn_cell_row(cell, layout, 0)[0] > t) {
+        return 0;
+    }
+    /* Most questions are about the newest few rows: gallop from the end. */
     uint32_t step = 1;
     uint32_t lo = 0;
     while (hi > 0) {
@@ -182,34 +188,9 @@ void tsn_window_look(struct tsn_window_view *view, struct tsn_cell *cell,
     }
 }
 
-/* What stands at the edges of the view, when every row counts. */
-static void plain_value(const struct tsn_window_view *view, const struct tsn_window_item *item,
-                        struct tsn_reading *out)
+void tsn_window_read_total(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                           struct tsn_reading *out)
 {
-    uint32_t n = view->hi - view->lo;
-    if (item->agg == TSN_AGG_COUNT) {
-        out->state = TSN_STATE_VALUE;
-        out->i = n;
-        return;
-    }
-    if (n == 0) {
-        tsn_window_empty(item, out);
-        return;
-    }
-    const uint64_t *row = tsn_cell_row(view->cell, view->layout,
-                                       item->agg == TSN_AGG_FIRST ? view->lo : view->hi - 1);
-    out->state = TSN_STATE_VALUE;
-    out->i = item->agg == TSN_AGG_TIME_SINCE ? tsn_window_minus(view->time_ms, (int64_t)row[0])
-                                             : (int64_t)row[item->word];
-}
-
-void tsn_window_read(const struct tsn_window_view *view, const struct tsn_window_item *item,
-                     struct tsn_reading *out)
-{
-    if (item->plain) {
-        plain_value(view, item, out);
-        return;
-    }
     if (view->cell->runs && !item->scanned &&
         (view->totals ? tsn_runs_total(view, item, out) : tsn_runs_late(view, item, out))) {
         return;

@@ -134,10 +134,9 @@ void tsn_window_look(struct tsn_window_view *view, struct tsn_cell *cell,
                      const struct tsn_window_layout *layout, struct tsn_pool *pool, unsigned lane,
                      tsn_event_ms asof_ms, tsn_event_ms time_ms);
 
-/* The value of an item of the view's lane. */
-void tsn_window_read(const struct tsn_window_view *view, const struct tsn_window_item *item,
-                     struct tsn_reading *out);
-
+/* The value of an item of the view's lane that is not plain. */
+void tsn_window_read_total(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                           struct tsn_reading *out);
 /* The value of an item over no rows. */
 void tsn_window_empty(const struct tsn_window_item *item, struct tsn_reading *out);
 
@@ -165,6 +164,26 @@ static inline int64_t tsn_window_minus(int64_t a, int64_t b)
         return b > 0 ? INT64_MIN : INT64_MAX;
     }
     return d;
+}
+
+/* The value of an item of the view's lane. */
+static inline void tsn_window_read(const struct tsn_window_view *view,
+                                   const struct tsn_window_item *item, struct tsn_reading *out)
+{
+    if (!item->plain) {
+        tsn_window_read_total(view, item, out);
+    } else if (item->agg == TSN_AGG_COUNT) {
+        out->state = TSN_STATE_VALUE;
+        out->i = view->hi - view->lo;
+    } else if (view->hi == view->lo) {
+        tsn_window_empty(item, out);
+    } else { /* what stands at an edge, since every row counts */
+        uint32_t i = item->agg == TSN_AGG_FIRST ? view->lo : view->hi - 1;
+        const uint64_t *row = tsn_cell_row(view->cell, view->layout, i);
+        out->state = TSN_STATE_VALUE;
+        out->i = item->agg == TSN_AGG_TIME_SINCE ? tsn_window_minus(view->time_ms, (int64_t)row[0])
+                                                 : (int64_t)row[item->word];
+    }
 }
 
 /* What totals give: sum in range, average, deviation. */
