@@ -224,6 +224,14 @@ static bool checkpoint_fits(struct tsn_session *session, const struct tsn_checkp
                         meta->cluster_id, session->cluster_id);
     }
     if (meta->sequence > last->sequence) {
+        uint64_t newest;
+        if (!tsn_session_tail((void *)(uintptr_t)session->config, &newest, failure)) {
+            return false;
+        }
+        if (newest >= meta->sequence) { /* committed after we read the tail: we were fenced */
+            return tsn_fail(failure, TSN_REMEDY_STAND_BY,
+                            "another instance took over while this one recovered");
+        }
         return tsn_fail(failure, TSN_REMEDY_CONFIG,
                         "redis holds a checkpoint of manifest %" PRIu64 ", but topic %s ends with "
                         "%" PRIu64 ": committed manifests were lost, or the checkpoint is "
