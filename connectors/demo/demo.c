@@ -78,8 +78,9 @@ static void print_status(struct show *show)
     }
     show->status_us = at_us;
     struct tsn_watch_counts counts = tsn_watch_counts(show->watch);
-    int64_t minute = tsn_player_city_ms(show->player, at_us) - show->city_start_ms;
-    minute = minute / 60000 + START_HOUR * 60;
+    int64_t minute = (tsn_player_city_ms(show->player, at_us) - show->city_start_ms) / 60000;
+    minute =
+        (minute < show->settings->minutes ? minute : show->settings->minutes) + START_HOUR * 60;
     fprintf(stderr,
             "%sin the city it is %02d:%02d; %" PRIu64 " records sent, %" PRIu64
             " processed, %" PRIu64 " alerts%s",

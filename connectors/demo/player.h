@@ -25,6 +25,9 @@ void tsn_player_close(struct tsn_player *player);
 bool tsn_player_play(struct tsn_player *player, int64_t elapsed_us, uint32_t most,
                      struct tsn_sender *sender, struct tsn_failure *failure);
 
+/* Whether what is left is due now. */
+void tsn_player_hurry(struct tsn_player *player, bool hurry);
+
 bool tsn_player_finished(const struct tsn_player *player);
 uint64_t tsn_player_sent(const struct tsn_player *player);
 /* The city's clock at elapsed_us: ms since the epoch. */

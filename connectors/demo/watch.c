@@ -9,7 +9,7 @@
 #include "connectors/wire/wire.h"
 #include "rules/must/must.h"
 
-enum { PARTITIONS = 4, FETCH_MAX = 64, BUDGET_BYTES = 32 << 20 };
+enum { PARTITIONS = 4, FETCH_MAX = 64, BUDGET_BYTES = 32 << 20, REMINDERS_SHOWN = 6 };
 
 enum role { ALERTS, REJECTS, MANIFESTS };
 
@@ -20,6 +20,7 @@ struct tsn_watch {
     enum role roles[2 * PARTITIONS + 1];
     struct tsn_arena arena; /* for one manifest */
     struct tsn_watch_counts counts;
+    uint32_t reminders[TSN_WATCH_TYPOLOGIES_MAX]; /* minor alerts of each typology */
     size_t latencies_cap;
     int64_t *latencies_us;
 };
@@ -69,7 +70,8 @@ int tsn_watch_fd(const struct tsn_watch *watch)
 
 /* ---- alerts ------------------------------------------------------------------------ */
 
-static void count_typology(struct tsn_watch *watch, struct tsn_text name, bool on_victim)
+/* The index of a typology's counts; TSN_WATCH_TYPOLOGIES_MAX: no more room. */
+static size_t typology_of(struct tsn_watch *watch, struct tsn_text name)
 {
     struct tsn_watch_counts *counts = &watch->counts;
     size_t i = 0;
@@ -78,16 +80,28 @@ static void count_typology(struct tsn_watch *watch, struct tsn_text name, bool o
             memcmp(counts->typologies[i].name, name.start, name.len) != 0)) {
         i++;
     }
-    if (i == TSN_WATCH_TYPOLOGIES_MAX) {
-        return;
-    }
-    if (i == counts->n_typologies) {
+    if (i == counts->n_typologies && i < TSN_WATCH_TYPOLOGIES_MAX) {
         snprintf(counts->typologies[i].name, sizeof counts->typologies[i].name, "%.*s",
                  (int)name.len, name.start);
         counts->n_typologies++;
     }
-    counts->typologies[i].alerts++;
-    counts->typologies[i].on_victims += on_victim;
+    return i;
+}
+
+/* One ring can warn hundreds: reminders are shown a few times a case type. */
+static bool may_show(struct tsn_watch *watch, const struct tsn_notice *notice)
+{
+    size_t i = typology_of(watch, notice->typology);
+    bool reminder = notice->level.len == 5 && memcmp(notice->level.start, "minor", 5) == 0;
+    if (!reminder || i == TSN_WATCH_TYPOLOGIES_MAX) {
+        return true;
+    }
+    watch->reminders[i]++;
+    if (watch->reminders[i] == REMINDERS_SHOWN + 1) {
+        printf("          further minor alerts of %.*s are counted, not shown\n",
+               (int)notice->typology.len, notice->typology.start);
+    }
+    return watch->reminders[i] <= REMINDERS_SHOWN;
 }
 
 static void keep_latency(struct tsn_watch *watch, struct tsn_text event_id, int64_t elapsed_us)
@@ -127,7 +141,14 @@ static void take_alert(struct tsn_watch *watch, const char *json, int64_t elapse
     }
     watch->counts.alerts++;
     const char *planted = tsn_truth_note(watch->settings.truth, notice.entity, notice.time_ms);
-    count_typology(watch, notice.typology, planted != NULL);
+    size_t i = typology_of(watch, notice.typology);
+    if (i < TSN_WATCH_TYPOLOGIES_MAX) {
+        watch->counts.typologies[i].alerts++;
+        watch->counts.typologies[i].on_victims += planted != NULL;
+    }
+    if (!may_show(watch, &notice)) {
+        return;
+    }
     char clock[16];
     clock_text(watch, notice.time_ms, clock);
     tsn_notice_print(&notice, clock, watch->settings.prog, watch->settings.colour, stdout);

@@ -9,7 +9,7 @@
 /* Dice are thrown in statements of their own: C leaves open in which order the parts
  * of one expression are evaluated, and the order of throws is the meaning of a seed. */
 
-enum { ID_CAP = 40, DAY_MS = 86400000 };
+enum { ID_CAP = 40, DAY_MS = 86400000, LONG_TALK_MS = 240000 };
 
 /* One line in one slice, as its makers see it. */
 struct moment {
@@ -18,8 +18,9 @@ struct moment {
     uint32_t line;
     uint32_t slice;
     int64_t start_ms;
-    double bustle; /* 1: an average minute of the day */
-    uint32_t made; /* records so far: makes ids unique */
+    double bustle;  /* 1: an average minute of the day */
+    uint32_t made;  /* records so far: makes ids unique */
+    bool rehearsal; /* nothing is recorded but that long talkers have spoken before */
 };
 
 static void next_id(struct moment *at, char kind, char out[ID_CAP])
@@ -72,6 +73,9 @@ static int64_t call_line(struct moment *at, struct tsn_dice *dice, uint32_t from
     tsn_city_number(to, called);
     int64_t ring =
         talk > 0 ? tsn_dice_between(dice, 2000, 18000) : tsn_dice_between(dice, 4000, 35000);
+    if (at->rehearsal) {
+        return when_ms + ring + talk;
+    }
     tsn_record_call(at->life->tape, &(struct tsn_call_record){
                                         .id = id,
                                         .calling = calling,
@@ -92,6 +96,19 @@ static uint32_t stranger(const struct moment *at, struct tsn_dice *dice)
     uint32_t n = at->life->city->n_lines;
     uint32_t other = tsn_dice_below(dice, n);
     return other == at->line ? (other + 1) % n : other;
+}
+
+/* People who know each other and talk for long have talked before: some days ago. */
+static void spoke_before(const struct moment *at, uint32_t other)
+{
+    struct moment past = *at;
+    past.rehearsal = false;
+    past.slice = UINT32_MAX; /* an id of its own */
+    past.made = at->slice * 64 + at->made;
+    struct tsn_dice dice = dice_for(at, TSN_PURPOSE_HISTORY);
+    int64_t days = tsn_dice_between(&dice, 1, 20);
+    int64_t when_ms = at->life->start_ms - days * DAY_MS + tsn_dice_between(&dice, 0, DAY_MS / 4);
+    call_line(&past, &dice, at->line, other, when_ms, tsn_dice_between(&dice, 20000, 240000));
 }
 
 static void one_call(struct moment *at, struct tsn_dice *dice)
@@ -130,6 +147,9 @@ static void one_call(struct moment *at, struct tsn_dice *dice)
         to = stranger(at, dice);
     }
     int64_t length = talk_ms(dice, talk);
+    if (at->rehearsal && known && length > LONG_TALK_MS) {
+        spoke_before(at, to);
+    }
     int64_t end = call_line(at, dice, at->line, to, instant(at, dice), length);
     bool calls_back = length == 0 && tsn_dice_chance(dice, known ? 0.3 : 0.05);
     if (calls_back) {
@@ -151,7 +171,8 @@ static void make_calls(struct moment *at)
 
 /* ---- family abroad ------------------------------------------------------------------ */
 
-static void family_call(struct moment *at, struct tsn_dice *dice, int64_t when_ms, double median_s)
+static void family_call(struct moment *at, struct tsn_dice *dice, int64_t when_ms, double median_s,
+                        double cap_s)
 {
     char id[ID_CAP];
     char calling[TSN_CITY_NUMBER_CAP];
@@ -159,7 +180,7 @@ static void family_call(struct moment *at, struct tsn_dice *dice, int64_t when_m
     next_id(at, 'f', id);
     const char *country = tsn_city_number_abroad(at->life->city->seed, at->line, calling);
     tsn_city_number(at->line, called);
-    double talk_s = fmin(tsn_dice_lognormal(dice, median_s, 0.45), 3 * 3600.0);
+    double talk_s = fmin(tsn_dice_lognormal(dice, median_s, 0.45), cap_s);
     tsn_record_call(at->life->tape, &(struct tsn_call_record){
                                         .id = id,
                                         .calling = calling,
@@ -178,12 +199,30 @@ static void make_family_calls(struct moment *at)
 {
     struct tsn_dice dice = dice_for(at, TSN_PURPOSE_FAMILY);
     if (occurrences(at, &dice, 0.8) > 0) {
-        family_call(at, &dice, instant(at, &dice), 40 * 60.0);
+        family_call(at, &dice, instant(at, &dice), 40 * 60.0, 3 * 3600.0);
     }
 }
 
-void tsn_life_history(const struct tsn_life *life)
+static struct moment moment_of(const struct tsn_life *life, uint32_t slice, uint32_t line)
 {
+    uint32_t minute = life->start_minute + slice * (TSN_LIFE_SLICE_MS / 60000);
+    return (struct moment){.life = life,
+                           .self = &life->city->lines[line],
+                           .line = line,
+                           .slice = slice,
+                           .start_ms = life->start_ms + (int64_t)slice * TSN_LIFE_SLICE_MS,
+                           .bustle = tsn_city_bustle(minute)};
+}
+
+void tsn_life_history(const struct tsn_life *life, uint32_t slices)
+{
+    for (uint32_t slice = 0; slice < slices; slice++) {
+        for (uint32_t line = 0; line < life->city->n_lines; line++) {
+            struct moment at = moment_of(life, slice, line);
+            at.rehearsal = true;
+            make_calls(&at);
+        }
+    }
     for (uint32_t line = 0; line < life->city->n_lines; line++) {
         if (life->city->lines[line].kind != TSN_CITY_FAMILY_ABROAD) {
             continue;
@@ -197,7 +236,7 @@ void tsn_life_history(const struct tsn_life *life)
         for (int days = 3; days >= 1; days--) {
             int64_t when =
                 life->start_ms - (int64_t)days * DAY_MS + tsn_dice_between(&dice, 0, DAY_MS / 4);
-            family_call(&at, &dice, when, 8 * 60.0);
+            family_call(&at, &dice, when, 6 * 60.0, 15 * 60.0);
         }
     }
 }
@@ -436,15 +475,8 @@ static void make_changes(struct moment *at)
 
 void tsn_life_slice(const struct tsn_life *life, uint32_t slice)
 {
-    int64_t start_ms = life->start_ms + (int64_t)slice * TSN_LIFE_SLICE_MS;
-    double bustle = tsn_city_bustle(life->start_minute + slice * (TSN_LIFE_SLICE_MS / 60000));
     for (uint32_t line = 0; line < life->city->n_lines; line++) {
-        struct moment at = {.life = life,
-                            .self = &life->city->lines[line],
-                            .line = line,
-                            .slice = slice,
-                            .start_ms = start_ms,
-                            .bustle = bustle};
+        struct moment at = moment_of(life, slice, line);
         make_calls(&at);
         make_messages(&at);
         make_payments(&at);

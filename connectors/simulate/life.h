@@ -26,8 +26,9 @@ struct tsn_life {
     uint32_t start_minute; /* of the local day, at start_ms */
 };
 
-/* What lies before the run and matters in it: calls of families abroad. */
-void tsn_life_history(const struct tsn_life *life);
+/* What lies before the run and matters in it: who has talked to whom, of families
+ * abroad and of those who will talk for long in these slices. */
+void tsn_life_history(const struct tsn_life *life, uint32_t slices);
 /* All lines, slice by slice; slices may be made in any order. */
 void tsn_life_slice(const struct tsn_life *life, uint32_t slice);
 

@@ -45,8 +45,8 @@ static bool live(const struct tsn_simulate_settings *settings, const struct tsn_
         .start_ms = settings->start_ms,
         .start_minute = settings->start_hour * 60,
     };
-    tsn_life_history(&life);
     uint32_t slices = (settings->minutes + SLICE_MINUTES - 1) / SLICE_MINUTES;
+    tsn_life_history(&life, slices);
     for (uint32_t slice = 0; slice < slices; slice++) {
         tsn_life_slice(&life, slice);
         int64_t until_ms = life.start_ms + (int64_t)(slice + 1) * TSN_LIFE_SLICE_MS;
