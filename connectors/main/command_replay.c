@@ -16,6 +16,7 @@
 #include "connectors/file/replay.h"
 #include "connectors/keys/keys.h"
 #include "connectors/main/commands.h"
+#include "connectors/main/replay_manifests.h"
 #include "connectors/run/signals.h"
 #include "rules/diag/diag.h"
 
@@ -25,6 +26,7 @@ static const char usage[] =
     "usage: tocsin replay --config FILE --input SOURCE=FILE [--input SOURCE=FILE ...]\n"
     "                     [--alerts FILE] [--features FILE] [--rejects FILE] [--batch N] "
     "[--quiet]\n"
+    "       tocsin replay --config FILE --manifests [...]   (--manifests --help says more)\n"
     "\n"
     "Runs the engine on files of one JSON record a line; '-' is standard input or output.\n"
     "Several inputs are merged by event time: always the one whose next record is oldest,\n"
@@ -347,6 +349,9 @@ static int replay_files(const struct arguments *args, const struct tsn_config *c
 
 int tsn_command_replay(int argc, char **argv)
 {
+    if (tsn_replay_is_manifests(argc, argv)) {
+        return tsn_replay_manifests_command(argc, argv);
+    }
     struct arguments args = {.config = NULL};
     int stop = read_arguments(argc, argv, &args);
     if (stop) {

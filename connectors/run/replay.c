@@ -64,6 +64,9 @@ static void on_rejected(void *user, const struct tsn_wire *wire,
         return;
     }
     replay->totals->rejects++;
+    if (replay->visitor->rejected) {
+        replay->visitor->rejected(replay->visitor->user, &rejected->record, &rejected->reject);
+    }
     if (replay->visitor->reject) {
         struct tsn_message message;
         tsn_arena_reset(&replay->arena);
@@ -143,6 +146,7 @@ static bool play(struct replay *replay, const struct tsn_keys *keys, struct tsn_
                 return false;
             }
             replay->machine->visitor = &visitor;
+            tsn_engine_want_columns(replay->machine->eng, replay->visitor->rows != NULL);
         }
         replay->muted = manifest.sequence < range.from;
         if (!tsn_machine_play(replay->machine, &manifest, replay->kafka, failure)) {

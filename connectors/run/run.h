@@ -45,6 +45,8 @@ struct tsn_replay_visitor {
                  const struct tsn_batch *batch);
     void (*alert)(void *user, const struct tsn_message *message);
     void (*reject)(void *user, const struct tsn_message *message);
+    /* The same reject as values: for whoever writes it in another form. */
+    void (*rejected)(void *user, const struct tsn_record *record, const struct tsn_reject *reject);
     /* After every manifest. */
     void (*progress)(void *user, uint64_t sequence, uint64_t last_sequence);
 };
