@@ -9,27 +9,6 @@
 #include "connectors/decode/mapping.h"
 #include "rules/must/must.h"
 
-static const struct {
-    const char *word;
-    const char *meaning;
-} reasons[] = {
-#define REASON_ROW(id, word, meaning) [TSN_REJECT_##id] = {word, meaning},
-    TSN_REJECT_TABLE(REASON_ROW)
-#undef REASON_ROW
-};
-
-const char *tsn_reject_word(enum tsn_reject_reason reason)
-{
-    TSN_MUST(reason < TSN_REJECT_REASONS);
-    return reasons[reason].word;
-}
-
-const char *tsn_reject_meaning(enum tsn_reject_reason reason)
-{
-    TSN_MUST(reason < TSN_REJECT_REASONS);
-    return reasons[reason].meaning;
-}
-
 /* ---- life -------------------------------------------------------------------- */
 
 static void say_no_event(const struct tsn_config *config, const struct tsn_source *source,

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "connectors/config/config.h"
 #include "engine/event/batch.h"
@@ -40,6 +41,8 @@ enum tsn_reject_reason {
 
 const char *tsn_reject_word(enum tsn_reject_reason reason);
 const char *tsn_reject_meaning(enum tsn_reject_reason reason);
+/* The page docs/REJECTS.md. */
+void tsn_rejects_page(FILE *out);
 
 struct tsn_reject {
     enum tsn_reject_reason reason;
