@@ -54,7 +54,7 @@ int tsn_command_run(int argc, char **argv)
 {
     const char *path = NULL;
     struct tsn_run_options options = {.status_ms = 5000};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             fputs(help, stdout);
@@ -80,7 +80,6 @@ int tsn_command_run(int argc, char **argv)
         } else {
             return usage("there is no option", argv[i]);
         }
-        i++;
     }
     return path ? run(path, &options) : usage("--config FILE is missing", NULL);
 }
