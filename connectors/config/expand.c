@@ -1,3 +1,6 @@
+/* ${NAME} in a value: replaced by the environment, so that secrets need not stand in
+ * the file. Declared in read.h, called for every scalar that is read.
+ */
 #include <stdlib.h>
 #include <string.h>
 

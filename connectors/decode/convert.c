@@ -1,3 +1,6 @@
+/* Convert: one JSON value -> one cell, as the mapping's operation says, or the reason
+ * why not. Declared in mapping.h, called for every field of every record.
+ */
 #include "connectors/decode/mapping.h"
 
 #include <stdio.h>
