@@ -171,7 +171,7 @@ static void configure(struct tsn_config *config, const char *pack)
     config->kafka.commit_busy_ms = 50;
     config->kafka.commit_idle_ms = 1000;
     config->kafka.merge_wait_ms = 100;
-    config->kafka.merge_slack_ms = 1000;
+    config->kafka.merge_slack_ms = 0;
     config->kafka.future_max_ms = 300000;
     config->topics.alerts = "bench.alerts";
     config->topics.rejects = "bench.rejects";

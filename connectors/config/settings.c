@@ -40,8 +40,10 @@ const struct tsn_setting tsn_settings[] = {
     DURATION(
         "merge", "wait", AT(kafka.merge_wait_ms), "100ms", 0,
         "How long a partition that is behind its end, but has nothing fetched, is waited for."),
-    DURATION("merge", "slack", AT(kafka.merge_slack_ms), "1s", 0,
-             "How far one partition may run ahead of the next in event time."),
+    DURATION(
+        "merge", "slack", AT(kafka.merge_slack_ms), "0s", 0,
+        "How far one partition may run ahead of the next in event time. 0s: the order of event "
+        "times, whatever the partitions; more makes longer runs and smaller manifests."),
 
     TEXT("topics", "alerts", AT(topics.alerts), "tocsin.alerts", "Alerts, as CloudEvents."),
     TEXT("topics", "rejects", AT(topics.rejects), "tocsin.rejects",

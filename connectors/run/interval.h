@@ -17,10 +17,11 @@
 #include "rules/arena/arena.h"
 
 /* An interval this large waits for the publisher before it takes more: bounds of
- * memory and of the manifest's size (a step is some 60 bytes of JSON; brokers take
- * records up to 1 MB). */
+ * memory and of the manifest's size (a step is some 30 bytes of JSON, at most 40;
+ * brokers take records up to 1 MB). Where many partitions hold a backlog and
+ * merge.slack is 0, nearly every row is a run of its own. */
 enum {
-    TSN_INTERVAL_STEPS_MAX = 8192,
+    TSN_INTERVAL_STEPS_MAX = 24576,
     TSN_INTERVAL_BYTES_MAX = 64 << 20,
     TSN_INTERVAL_MESSAGES_MAX = 50000
 };
