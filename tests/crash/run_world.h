@@ -21,6 +21,7 @@
 
 enum {
     WORLD_CRASHED = 77, /* exit status of a life that died at its point */
+    WORLD_AHEAD = 78,   /* ... that stored a checkpoint ahead of the committed manifests */
     WORLD_PARTITIONS_MAX = 4,
 };
 

@@ -12,7 +12,7 @@
  * - what a read_committed reader of the alert and reject topics sees equals, byte for
  *   byte and in order, what the replay of the committed manifests makes from nothing;
  * - manifests ascend by one, and their runs cover every input offset exactly once;
- * - the checkpoint is not ahead of the committed manifests.
+ * - no checkpoint was ever ahead of the committed manifests.
  */
 #include <setjmp.h>
 #include <stdarg.h>
