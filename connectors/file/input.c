@@ -12,8 +12,8 @@ bool tsn_input_fill(struct tsn_input *input, tsn_input_reject *reject, void *use
         struct tsn_line line;
         struct tsn_reject why;
         if (!tsn_lines_next(input->lines, &line, failure)) {
-            input->at_end = true;
-            return failure->remedy == TSN_REMEDY_NONE;
+            input->at_end = failure->remedy == TSN_REMEDY_NONE;
+            return input->at_end;
         }
         struct tsn_record record = {
             .bytes = line.bytes,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@ enum { BLOCK_BYTES = 1 << 20 };
 
 struct tsn_lines {
     int fd;
+    int stop_fd;      /* -1: none */
     const char *path; /* borrowed */
     char *buffer;
     size_t cap;
@@ -48,6 +50,7 @@ struct tsn_lines *tsn_lines_open(const char *path, struct tsn_failure *failure)
     struct tsn_lines *lines = calloc(1, sizeof *lines);
     TSN_MUST_ALLOC(lines);
     lines->fd = fd;
+    lines->stop_fd = -1;
     lines->path = path;
     lines->cap = BLOCK_BYTES;
     lines->buffer = malloc(lines->cap);
@@ -68,6 +71,22 @@ void tsn_lines_close(struct tsn_lines *lines)
     free(lines);
 }
 
+void tsn_lines_stop_by(struct tsn_lines *lines, int fd)
+{
+    lines->stop_fd = fd;
+}
+
+/* A pipe may stay silent for ever: waits for it or for the wish to stop. */
+static bool wait_for_bytes(const struct tsn_lines *lines, struct tsn_failure *failure)
+{
+    struct pollfd fds[2] = {{lines->fd, POLLIN, 0}, {lines->stop_fd, POLLIN, 0}};
+    int n;
+    do {
+        n = poll(fds, 2, -1);
+    } while (n < 0 && errno == EINTR);
+    return !(fds[1].revents & POLLIN) || tsn_fail(failure, TSN_REMEDY_RETRY, "interrupted");
+}
+
 /* Reads more behind what is there. False when reading failed. */
 static bool fill(struct tsn_lines *lines, struct tsn_failure *failure)
 {
@@ -80,6 +99,9 @@ static bool fill(struct tsn_lines *lines, struct tsn_failure *failure)
         lines->cap *= 2;
         lines->buffer = realloc(lines->buffer, lines->cap);
         TSN_MUST_ALLOC(lines->buffer);
+    }
+    if (lines->stop_fd >= 0 && lines->total == 0 && !wait_for_bytes(lines, failure)) {
+        return false;
     }
     ssize_t n;
     do {

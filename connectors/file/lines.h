@@ -30,6 +30,10 @@ struct tsn_lines;
 struct tsn_lines *tsn_lines_open(const char *path, struct tsn_failure *failure);
 void tsn_lines_close(struct tsn_lines *lines);
 
+/* While `fd` is readable, a read that might wait fails with RETRY instead; nothing is lost.
+ * Regular files never wait. */
+void tsn_lines_stop_by(struct tsn_lines *lines, int fd);
+
 /* False at the end, or with a failure (remedy not NONE) if reading failed. */
 bool tsn_lines_next(struct tsn_lines *lines, struct tsn_line *line, struct tsn_failure *failure);
 

@@ -73,6 +73,9 @@ static bool open_inputs(struct run *run, struct tsn_diags *diags)
         run->inputs[i].lines = tsn_lines_open(replay->inputs[i].path, run->failure);
         run->inputs[i].rows = tsn_batch_new(replay->prog, CHUNK_ROWS);
         ok = run->inputs[i].lines != NULL;
+        if (ok && replay->stop_fd > 0) {
+            tsn_lines_stop_by(run->inputs[i].lines, replay->stop_fd);
+        }
     }
     return ok;
 }
@@ -197,7 +200,11 @@ static bool fill_empty(struct run *run)
     for (size_t i = 0; i < run->n; i++) {
         struct tsn_input *input = &run->inputs[i];
         while (!tsn_input_ready(input) && !input->at_end) {
-            if (!process(run) || !tsn_input_fill(input, on_reject, run, run->failure)) {
+            if (!process(run)) {
+                return false;
+            }
+            if (!tsn_input_fill(input, on_reject, run, run->failure) &&
+                (run->failure->remedy != TSN_REMEDY_RETRY || !report(run))) {
                 return false;
             }
         }

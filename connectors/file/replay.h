@@ -45,6 +45,7 @@ struct tsn_file_replay {
     /* Called after every batch; false stops cleanly. May be NULL. */
     bool (*progress)(void *user, const struct tsn_file_progress *progress);
     void *user;
+    int stop_fd; /* readable: do not wait for a silent pipe, ask progress; 0: none */
 };
 
 struct tsn_file_result {

@@ -297,6 +297,7 @@ static int replay(const struct arguments *args, struct tsn_file_replay *options,
     options->user = &progress;
     progress.shown = progress.started;
     tsn_signals_install();
+    options->stop_fd = tsn_signals_fd();
     bool ok = tsn_file_replay(options, &result, diags, &failure);
     double seconds = now_s() - progress.started;
     if (progress.drawn) {
