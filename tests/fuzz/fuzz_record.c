@@ -37,15 +37,18 @@ static struct tsn_decoder *decoder;
 static struct tsn_batch *batch;
 static struct tsn_json_reader *plain; /* maps nothing that could occur twice */
 static struct tsn_simdjson *simdjson;
+/* kept: the decoder reads them */
+static struct tsn_diags diags;
+static struct tsn_program *prog;
+static struct tsn_config *config;
 
 static void set_up(void)
 {
     static const char *const pointers[] = {"/no such member anywhere/x"};
     int slot;
-    struct tsn_diags diags;
     tsn_diags_init(&diags);
-    struct tsn_program *prog = tsn_pack_compile("p", pack, strlen(pack), NULL, NULL, &diags);
-    struct tsn_config *config = tsn_config_parse("c", conf, strlen(conf), &diags);
+    prog = tsn_pack_compile("p", pack, strlen(pack), NULL, NULL, &diags);
+    config = tsn_config_parse("c", conf, strlen(conf), &diags);
     tsn_diags_print(&diags, stderr);
     TSN_MUST(prog && config);
     decoder = tsn_decoder_new(config, &config->sources[0], prog, &diags);
