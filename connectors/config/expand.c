@@ -60,7 +60,10 @@ static void expand_scalar(struct tsn_config_read *r, struct tsn_yaml_node *node)
             return;
         }
         const char *value = value_of(r, node, open + 2, (size_t)(close - open - 2));
-        out = tsn_arena_printf(arena, "%s%.*s%s", out, (int)(open - p), p, value ? value : "");
+        if (!value) {
+            return; /* left as written, or its reader would complain of an empty text as well */
+        }
+        out = tsn_arena_printf(arena, "%s%.*s%s", out, (int)(open - p), p, value);
         p = close + 1;
     }
     out = tsn_arena_printf(arena, "%s%s", out, p);

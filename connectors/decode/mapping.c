@@ -92,10 +92,14 @@ static bool unit_fits(struct compile *c, const struct tsn_field *field,
     }
     if (money) {
         SAY(c, map, "write `unit: major` for 12.50 or `unit: minor` for 1250",
-            "field '%s' is money: its unit must be said", field->name);
+            map->unit == TSN_UNIT_NONE ? "field '%s' is money: its unit must be said"
+                                       : "field '%s' is money: a time is no unit of it",
+            field->name);
     } else if (duration) {
         SAY(c, map, "write `unit: s`, or ms, min, h, d",
-            "field '%s' is a duration: its unit must be said", field->name);
+            map->unit == TSN_UNIT_NONE ? "field '%s' is a duration: its unit must be said"
+                                       : "field '%s' is a duration: money is no unit of it",
+            field->name);
     } else {
         SAY(c, map, "leave `unit` out", "field '%s' is %s: it has no unit", field->name,
             rep_word(field->rep));

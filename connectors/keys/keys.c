@@ -174,7 +174,9 @@ struct tsn_keys *tsn_keys_load(const char *path, struct tsn_failure *failure)
     /* Opened without blocking, for a path that names a pipe must not hang the start. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        tsn_fail(failure, TSN_REMEDY_CONFIG, "key file %s: %s", path, strerror(errno));
+        tsn_fail(failure, TSN_REMEDY_CONFIG,
+                 "key file %s: %s; make one with: (umask 077; openssl rand -hex 32 > %s)", path,
+                 strerror(errno), path);
         return NULL;
     }
     struct tsn_keys *keys = file_load(fd, path, failure);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -261,6 +262,36 @@ static struct tsn_keys *keys_of(const struct tsn_config *config, bool quiet)
     return keys ? keys : tsn_keys_insecure();
 }
 
+/* One regular file under two names, however they are written? */
+static bool is_same_file(const char *path, const char *other)
+{
+    struct stat a, b;
+    return path && other && stat(path, &a) == 0 && stat(other, &b) == 0 && S_ISREG(a.st_mode) &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* To write over what is being read destroys it; two outputs in one file are neither. */
+static bool outputs_are_apart(const struct arguments *args)
+{
+    const char *const outputs[] = {args->alerts, args->features, args->rejects};
+    for (size_t i = 0; i < 3; i++) {
+        const char *taken = NULL;
+        for (size_t k = 0; outputs[i] && k < i && !taken; k++) {
+            bool same = outputs[k] && strcmp(outputs[i], outputs[k]) == 0;
+            taken = same || is_same_file(outputs[i], outputs[k]) ? "another output" : NULL;
+        }
+        for (size_t k = 0; outputs[i] && k < args->n_inputs && !taken; k++) {
+            taken = is_same_file(outputs[i], args->inputs[k].path) ? "an input" : NULL;
+        }
+        if (taken) {
+            fprintf(stderr, "tocsin replay: '%s' is %s already; name another file\n", outputs[i],
+                    taken);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool open_output(const char *path, FILE **out)
 {
     if (!path) {
@@ -361,6 +392,9 @@ int tsn_command_replay(int argc, char **argv)
     struct tsn_diags diags;
     tsn_diags_init(&diags);
     int code = TSN_EXIT_CONFIG;
+    if (!outputs_are_apart(&args)) {
+        return TSN_EXIT_USAGE;
+    }
     struct tsn_config *config = tsn_config_load(args.config, &diags);
     struct tsn_program *prog = config ? tsn_config_pack(config, &diags) : NULL;
     if (!prog || !args.quiet) {

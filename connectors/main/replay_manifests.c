@@ -124,7 +124,8 @@ static int replay(const struct arguments *args, const struct tsn_config *config)
                                          .progress = on_progress};
     struct tsn_replay_totals totals = {0};
     struct tsn_keys *keys = tsn_run_keys(config, &failure);
-    bool ok = keys && open_output(args->alerts, &out.alerts) &&
+    bool has_keys = keys != NULL;
+    bool ok = has_keys && open_output(args->alerts, &out.alerts) &&
               open_output(args->features, &out.features) &&
               open_output(args->rejects, &out.rejects) &&
               tsn_replay_manifests(config, keys, args->range, &visitor, &totals, &failure);
@@ -137,7 +138,8 @@ static int replay(const struct arguments *args, const struct tsn_config *config)
     closed = close_output(out.rejects) && closed;
     if (!ok) {
         fprintf(stderr, "tocsin replay: %s\n", failure.text);
-        return failure.remedy == TSN_REMEDY_RETRY    ? TSN_EXIT_UNAVAILABLE
+        return !has_keys                             ? TSN_EXIT_CONFIG
+               : failure.remedy == TSN_REMEDY_RETRY  ? TSN_EXIT_UNAVAILABLE
                : failure.remedy == TSN_REMEDY_CONFIG ? TSN_EXIT_REFUSED
                                                      : TSN_EXIT_FATAL;
     }

@@ -235,7 +235,7 @@ struct tsn_keys *tsn_run_keys(const struct tsn_config *config, struct tsn_failur
     if (!config->insecure && !config->state_in_memory) {
         tsn_fail(failure, TSN_REMEDY_CONFIG,
                  "%s: no key_file: what Redis holds could be read by anybody; write `key_file: "
-                 "PATH` (32 bytes: `openssl rand -hex 32 > PATH; chmod 600 PATH`), or `insecure: "
+                 "PATH` (make one with: (umask 077; openssl rand -hex 32 > PATH)), or `insecure: "
                  "true` for a trial",
                  config->file);
         return NULL;
@@ -259,6 +259,9 @@ int tsn_run(const struct tsn_config *config, const struct tsn_run_options *optio
     tsn_leader_close(runner.leader);
     tsn_store_close(runner.store);
     tsn_kafka_close(runner.kafka);
+    if (!runner.keys) {
+        return TSN_EXIT_CONFIG; /* no key: the configuration's mistake, before any server */
+    }
     tsn_keys_free(runner.keys);
     return ok ? TSN_EXIT_OK : exit_of(failure.remedy);
 }

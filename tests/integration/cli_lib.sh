@@ -25,7 +25,7 @@ says() {
         return
     fi
     while IFS= read -r pattern; do
-        if ! grep -q -E -e "$pattern" "$dir/said"; then
+        if [ -n "$pattern" ] && ! grep -q -E -e "$pattern" "$dir/said"; then
             not_ok "$name" "nothing says: $pattern" "$(tail -6 "$dir/said")"
             return
         fi
