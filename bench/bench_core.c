@@ -613,8 +613,15 @@ struct figures {
     double wall_ns;
     double record_bytes;
     uint64_t n_alerts;
+    uint64_t n_hits; /* of rules, shadow too, in the measured events */
     struct tsn_engine_counts counts;
 };
+
+static uint64_t hits(const struct run *run)
+{
+    struct tsn_engine_counts counts = tsn_engine_counts(run->eng);
+    return counts.hits + counts.shadow_hits;
+}
 
 static struct figures measure(const struct city *city, const struct tsn_program *prog,
                               uint32_t batch_rows, uint64_t n)
@@ -624,6 +631,7 @@ static struct figures measure(const struct city *city, const struct tsn_program 
     run_open(&run, city, prog, batch_rows);
     run_events(&run, 0, city->n_prefill + n / 4); /* warm: every line known, arenas grown */
     reset_figures(&run);
+    is.n_hits = hits(&run);
     run_events(&run, city->n_prefill + n / 4, n);
     double per_event = 1e9 / (double)run.n_events;
     for (int s = 0; s < STAGES; s++) {
@@ -633,6 +641,7 @@ static struct figures measure(const struct city *city, const struct tsn_program 
     is.record_bytes = (double)run.n_bytes / (double)run.n_events;
     is.n_alerts = run.n_alerts;
     is.counts = tsn_engine_counts(run.eng);
+    is.n_hits = hits(&run) - is.n_hits;
     run_close(&run);
     return is;
 }
@@ -697,8 +706,10 @@ int main(int argc, char **argv)
            " rows in windows, %" PRIu64 " late, %" PRIu64 " alerts\n",
            n_events, is.record_bytes, is.counts.entities, is.counts.entries, is.counts.late,
            is.n_alerts);
-    printf("pack      %d features, %d rules, %d typologies; batches of %" PRIu64 "\n",
-           full->n_features, full->n_rules, full->n_typologies, batch_rows);
+    printf("pack      %d features, %d rules, %d typologies; %.2f hits in 100 events; batches of "
+           "%" PRIu64 "\n",
+           full->n_features, full->n_rules, full->n_typologies,
+           100.0 * (double)is.n_hits / (double)n_events, batch_rows);
     printf("decode    %7.1f ns an event\n", is.cpu_ns[DECODE]);
     printf("copy      %7.1f ns\n", is.cpu_ns[COPY]);
     printf("features  %7.1f ns (engine without rules)\n", without.cpu_ns[ENGINE]);
