@@ -85,8 +85,11 @@ static uint32_t number_take(struct tsn_table *table)
         size_t bytes = (size_t)TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES;
         table->chunks = realloc(table->chunks, (table->n_chunks + 1) * sizeof *table->chunks);
         TSN_MUST_ALLOC(table->chunks);
-        table->chunks[table->n_chunks] = aligned_alloc(TSN_TABLE_RECORD_BYTES, bytes);
-        TSN_MUST_ALLOC(table->chunks[table->n_chunks]);
+        _Static_assert(TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES == HUGE_PAGE, "one page a chunk");
+        uint8_t *chunk = aligned_alloc(HUGE_PAGE, bytes);
+        TSN_MUST_ALLOC(chunk);
+        madvise(chunk, bytes, MADV_HUGEPAGE);
+        table->chunks[table->n_chunks] = chunk;
         table->n_chunks++;
     }
     return table->n_numbers++;

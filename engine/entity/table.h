@@ -22,7 +22,7 @@ struct tsn_key {
     uint64_t hi;
 };
 
-enum { TSN_TABLE_RECORD_BYTES = 64, TSN_TABLE_CHUNK = 4096 };
+enum { TSN_TABLE_RECORD_BYTES = 64, TSN_TABLE_CHUNK = 32768 };
 
 struct tsn_table_slot {
     uint32_t tag;
