@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "connectors/config/config.h"
 #include "connectors/failure/failure.h"
 #include "connectors/kafka/kafka.h"
 #include "connectors/main/commands.h"
+#include "connectors/run/clock.h"
 #include "rules/diag/diag.h"
 
 static const char help[] =
@@ -101,9 +103,9 @@ static bool inspect(struct tsn_kafka *kafka, const struct wanted *wanted, int32_
     return true;
 }
 
-static void print_row(const struct wanted *wanted, const char *state)
+static void print_row(const struct wanted *wanted, int widest, const char *state)
 {
-    printf("%-24s %-9s %10d  ", wanted->name, wanted->role, (int)wanted->partitions);
+    printf("%-*s  %-9s %10d  ", widest, wanted->name, wanted->role, (int)wanted->partitions);
     char settings[128] = "";
     size_t at = 0;
     for (size_t i = 0; i < wanted->n_settings; i++) {
@@ -113,20 +115,52 @@ static void print_row(const struct wanted *wanted, const char *state)
     printf("%-38s %s\n", settings, state);
 }
 
+/* A broker answers that a topic is made before it shows it to others: who starts the engine
+ * next must find it. */
+static bool await_created(struct tsn_kafka *kafka, struct tsn_topic_count *counts, size_t n,
+                          struct tsn_failure *failure)
+{
+    int64_t until_ms = tsn_clock_monotonic_ms() + ASK_MS;
+    for (;;) {
+        size_t n_absent = 0;
+        if (!tsn_kafka_count(kafka, counts, n, ASK_MS, failure)) {
+            return false;
+        }
+        for (size_t i = 0; i < n; i++) {
+            n_absent += counts[i].n_partitions == 0;
+        }
+        if (n_absent == 0) {
+            return true;
+        }
+        if (tsn_clock_monotonic_ms() > until_ms) {
+            return tsn_fail(failure, TSN_REMEDY_RETRY,
+                            "%zu topics were created but the brokers do not show them yet; look "
+                            "again with `tocsin topics`",
+                            n_absent);
+        }
+        nanosleep(&(struct timespec){0, 50 * 1000000}, NULL);
+    }
+}
+
 static int go_through(struct tsn_kafka *kafka, const struct tsn_config *config,
                       const struct arguments *args, struct tsn_failure *failure)
 {
     static struct wanted wanted[TOPICS_MAX];
     static struct tsn_topic_count counts[TOPICS_MAX];
     size_t n = list_wanted(config, args, wanted);
+    int widest = (int)strlen("topic");
     for (size_t i = 0; i < n; i++) {
+        int len = (int)strlen(wanted[i].name);
         counts[i].name = wanted[i].name;
+        widest = len > widest ? len : widest;
     }
     if (!tsn_kafka_count(kafka, counts, n, ASK_MS, failure)) {
         return TSN_EXIT_UNAVAILABLE;
     }
-    printf("%-24s %-9s %10s  %-38s %s\n", "topic", "role", "partitions", "settings", "state");
+    printf("%-*s  %-9s %10s  %-38s %s\n", widest, "topic", "role", "partitions", "settings",
+           "state");
     int code = TSN_EXIT_OK;
+    bool any_created = false;
     for (size_t i = 0; i < n; i++) {
         char state[200];
         bool fits = inspect(kafka, &wanted[i], counts[i].n_partitions, state, sizeof state);
@@ -137,10 +171,13 @@ static int go_through(struct tsn_kafka *kafka, const struct tsn_config *config,
                 return TSN_EXIT_REFUSED;
             }
             snprintf(state, sizeof state, "created");
-            fits = true;
+            fits = any_created = true;
         }
-        print_row(&wanted[i], state);
+        print_row(&wanted[i], widest, state);
         code = fits ? code : TSN_EXIT_REFUSED;
+    }
+    if (any_created && !await_created(kafka, counts, n, failure)) {
+        return TSN_EXIT_UNAVAILABLE;
     }
     return code;
 }
