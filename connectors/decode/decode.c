@@ -181,7 +181,7 @@ static char *text_room(const struct tsn_decoder *decoder, struct tsn_batch *batc
             bytes += decoder->cells[op->column].of.s.len;
         }
     }
-    return bytes ? tsn_arena_alloc(&batch->text, bytes) : NULL;
+    return tsn_arena_alloc(&batch->text, bytes); /* not NULL, also for none */
 }
 
 static void store_row(const struct tsn_decoder *decoder, const struct tsn_record *record,
@@ -204,7 +204,7 @@ static void store_row(const struct tsn_decoder *decoder, const struct tsn_record
             if (cell->of.s.len) {
                 memcpy(text, cell->of.s.p, cell->of.s.len);
             }
-            column->str[at] = (struct tsn_str){text ? text : "", cell->of.s.len};
+            column->str[at] = (struct tsn_str){text, cell->of.s.len};
             text += cell->of.s.len;
             break;
         case TSN_REP_ENUM:
