@@ -57,7 +57,9 @@ bool tsn_kafka_watermarks(struct tsn_kafka *kafka, const char *topic, int32_t pa
 bool tsn_kafka_topic_setting(struct tsn_kafka *kafka, const char *topic, const char *name,
                              char *value, size_t cap, int timeout_ms, struct tsn_failure *failure);
 
-/* replication 0: the broker's default. */
+/* replication 0: the broker's default. Returns when the topic can be used: the brokers
+ * name it and each partition has a leader, for which it waits up to 10 s. A topic that
+ * exists is left as it is. */
 bool tsn_kafka_topic_create(struct tsn_kafka *kafka, const char *topic, int32_t n_partitions,
                             int replication, const struct tsn_property *settings, size_t n_settings,
                             int timeout_ms, struct tsn_failure *failure);

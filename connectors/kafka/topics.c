@@ -4,6 +4,7 @@
  * topics on demand, asking for one by name makes it. The connection is a consumer
  * that never joins a group: librdkafka serves admin calls on any handle.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "connectors/kafka/connection.h"
 #include "connectors/kafka/kafka.h"
 #include "rules/must/must.h"
+
+enum { VISIBLE_MS = 10000, LOOK_AGAIN_MS = 100 };
 
 struct tsn_kafka {
     rd_kafka_t *rk;
@@ -225,7 +228,48 @@ bool tsn_kafka_topic_setting(struct tsn_kafka *kafka, const char *topic, const c
     return ok;
 }
 
-static bool created(rd_kafka_event_t *event, const char *topic, struct tsn_failure *failure)
+/* Do the brokers name the topic, with so many partitions that each have a leader? */
+static bool is_visible(struct tsn_kafka *kafka, const char *topic, int32_t n_partitions)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(kafka->rk, 1, NULL, &metadata, VISIBLE_MS)) {
+        return false;
+    }
+    bool visible = false;
+    for (int t = 0; t < metadata->topic_cnt; t++) {
+        const struct rd_kafka_metadata_topic *of = &metadata->topics[t];
+        if (strcmp(of->topic, topic) != 0) {
+            continue;
+        }
+        visible = of->partition_cnt > 0 && of->partition_cnt >= n_partitions;
+        for (int i = 0; i < of->partition_cnt; i++) {
+            visible = visible && of->partitions[i].leader >= 0;
+        }
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return visible;
+}
+
+/* The controller answers before every broker has heard of the topic: whoever starts
+ * right after would be told that it does not exist. */
+static bool await_visible(struct tsn_kafka *kafka, const char *topic, int32_t n_partitions,
+                          struct tsn_failure *failure)
+{
+    for (int waited_ms = 0; waited_ms < VISIBLE_MS; waited_ms += LOOK_AGAIN_MS) {
+        if (is_visible(kafka, topic, n_partitions)) {
+            return true;
+        }
+        poll(NULL, 0, LOOK_AGAIN_MS);
+    }
+    return tsn_fail(failure, TSN_REMEDY_RETRY,
+                    "kafka: topic %s was created, but %d s later the brokers do not name it with "
+                    "a leader for each partition; look at the brokers' logs",
+                    topic, VISIBLE_MS / 1000);
+}
+
+/* *fresh: it was made by this call. */
+static bool created(rd_kafka_event_t *event, const char *topic, bool *fresh,
+                    struct tsn_failure *failure)
 {
     rd_kafka_resp_err_t err = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
@@ -236,6 +280,7 @@ static bool created(rd_kafka_event_t *event, const char *topic, struct tsn_failu
         err = n == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
         text = n == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL;
     }
+    *fresh = !err;
     if (err && err != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
         return tsn_client_failure(failure, err, 0, text, "create topic %s", topic);
     }
@@ -263,7 +308,8 @@ bool tsn_kafka_topic_create(struct tsn_kafka *kafka, const char *topic, int32_t 
     rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, why, sizeof why);
     rd_kafka_CreateTopics(kafka->rk, &wanted, 1, options, queue);
     rd_kafka_event_t *event = await(queue, RD_KAFKA_EVENT_CREATETOPICS_RESULT, timeout_ms + 1000);
-    bool ok = event ? created(event, topic, failure)
+    bool fresh = false;
+    bool ok = event ? created(event, topic, &fresh, failure)
                     : ask_failed(kafka, RD_KAFKA_RESP_ERR__TIMED_OUT, "create a topic", failure);
     if (event) {
         rd_kafka_event_destroy(event);
@@ -271,5 +317,5 @@ bool tsn_kafka_topic_create(struct tsn_kafka *kafka, const char *topic, int32_t 
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(wanted);
-    return ok;
+    return ok && (!fresh || await_visible(kafka, topic, n_partitions, failure));
 }

@@ -1,8 +1,29 @@
 #include "connectors/run/origins.h"
 
+#include <poll.h>
 #include <string.h>
 
-enum { ASK_MS = 5000, TOPICS_MAX = 256 };
+/* A topic that was made a moment ago is not known to every broker yet: absent is what
+ * is absent at every look. */
+enum { ASK_MS = 5000, TOPICS_MAX = 256, LOOKS = 13, LOOK_AGAIN_MS = 250 };
+
+static bool count(struct tsn_kafka *kafka, struct tsn_topic_count *topics, size_t n,
+                  struct tsn_failure *failure)
+{
+    for (int look = 1;; look++) {
+        if (!tsn_kafka_count(kafka, topics, n, ASK_MS, failure)) {
+            return false;
+        }
+        bool all = true;
+        for (size_t i = 0; i < n; i++) {
+            all = all && topics[i].n_partitions > 0;
+        }
+        if (all || look == LOOKS) {
+            return true;
+        }
+        poll(NULL, 0, LOOK_AGAIN_MS);
+    }
+}
 
 static bool topic_absent(const struct tsn_config *config, const char *name, const char *role,
                          struct tsn_failure *failure)
@@ -50,7 +71,7 @@ bool tsn_origins_check_topics(const struct tsn_config *config, struct tsn_kafka 
         roles[n] = "an output";
         topics[n++].name = outputs[i];
     }
-    if (!tsn_kafka_count(kafka, topics, n, ASK_MS, failure)) {
+    if (!count(kafka, topics, n, failure)) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
@@ -131,7 +152,7 @@ bool tsn_origins_find(const struct tsn_config *config, struct tsn_kafka *kafka,
     for (size_t i = 0; i < config->n_sources; i++) {
         topics[i].name = config->sources[i].name;
     }
-    if (!tsn_kafka_count(kafka, topics, config->n_sources, ASK_MS, failure)) {
+    if (!count(kafka, topics, config->n_sources, failure)) {
         return false;
     }
     for (size_t i = 0; i < config->n_sources; i++) {

@@ -25,7 +25,7 @@ struct tsn_origins {
 };
 
 /* Do all topics of the configuration exist, as they must be? Inputs are compared
- * with nothing here. */
+ * with nothing here. One that is absent is looked for again for 3 s. */
 bool tsn_origins_check_topics(const struct tsn_config *config, struct tsn_kafka *kafka,
                               struct tsn_failure *failure);
 

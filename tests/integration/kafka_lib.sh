@@ -9,7 +9,7 @@ dir=${TMPDIR:?}
 tag=$(basename "$0" .sh)-$$
 jars=$("$servers/kafka" jars)
 engine=
-slack=0s # exactly in event time: nothing may differ between two orders of the same events
+slack= # merge.slack; empty: the default
 
 finish() {
     [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null || true
@@ -92,7 +92,7 @@ pack: pack.yaml
 insecure: true
 kafka:
   bootstrap.servers: $TSN_KAFKA
-merge: { slack: $slack }
+${slack:+merge: { slack: $slack \}}
 topics:
   alerts: $instance.alerts
   rejects: $instance.rejects
