@@ -98,6 +98,11 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double ms_at(const int64_t *sorted_us, size_t i)
+{
+    return (double)sorted_us[i] / 1000.0;
+}
+
 static void print_latency(const struct tsn_watch_counts *counts)
 {
     size_t n = counts->n_latencies;
@@ -113,8 +118,8 @@ static void print_latency(const struct tsn_watch_counts *counts)
     qsort(sorted, n, sizeof *sorted, by_size);
     printf("latency     event sent -> alert read: p50 %.0f ms, p90 %.0f ms, p99 %.0f ms, max %.0f "
            "ms (%zu alerts)\n",
-           (double)sorted[n / 2] / 1000, (double)sorted[n * 9 / 10] / 1000,
-           (double)sorted[n * 99 / 100] / 1000, (double)sorted[n - 1] / 1000, n);
+           ms_at(sorted, n * 50 / 100), ms_at(sorted, n * 90 / 100), ms_at(sorted, n * 99 / 100),
+           ms_at(sorted, n - 1), n);
     free(sorted);
 }
 

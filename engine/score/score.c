@@ -108,7 +108,8 @@ static void plan_type(struct tsn_score *score, int t)
     const struct tsn_program *prog = score->prog;
     const struct tsn_event_type *type = &prog->types[t];
     struct score_type *plan = &score->types[t];
-    bool *masked = tsn_arena_zalloc(&score->plan, (size_t)(type->n_fields + type->n_slots), 1);
+    size_t n_inputs = (size_t)type->n_fields + (size_t)type->n_slots;
+    bool *masked = tsn_arena_zalloc(&score->plan, n_inputs, 1);
     tsn_hit_masks(prog, t, masked);
     plan->masked = masked;
     plan->active = tsn_arena_zalloc(&score->plan, (size_t)type->n_rules, sizeof(int));

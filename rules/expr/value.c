@@ -98,7 +98,10 @@ bool tsn_value_same(const struct tsn_value *a, const struct tsn_value *b)
         return false;
     }
     if (a->type.type == TSN_TYPE_DOUBLE) {
-        return memcmp(&a->d, &b->d, sizeof a->d) == 0;
+        uint64_t bits[2]; /* 0.0 and -0.0 differ, equal NaNs do not */
+        memcpy(&bits[0], &a->d, sizeof a->d);
+        memcpy(&bits[1], &b->d, sizeof b->d);
+        return bits[0] == bits[1];
     }
     if (a->type.type != TSN_TYPE_LIST) {
         return tsn_value_compare(a, b) == TSN_ORDER_EQUAL;
