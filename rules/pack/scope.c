@@ -291,7 +291,8 @@ void tsn_pack_cost(struct pack *p, int type, uint32_t expr, const struct tsn_yam
 static void field_names(struct pack *p, int type)
 {
     struct pack_type *t = &p->types[type];
-    t->names = tsn_arena_zalloc(&p->scratch, (size_t)(t->n_fields + t->n_slots), sizeof *t->names);
+    t->names =
+        tsn_arena_zalloc(&p->scratch, (size_t)t->n_fields + (size_t)t->n_slots, sizeof *t->names);
     for (int i = 0; i < t->n_fields; i++) {
         const struct tsn_field *field = &t->fields[i];
         t->names[i] = (struct tsn_expr_name){
@@ -324,7 +325,7 @@ static void slot_name(struct pack *p, struct pack_type *t, int slot, bool may_be
 /* A set over the names that have a type by now. */
 static struct tsn_expr_set *set_of(struct pack *p, const struct pack_type *t)
 {
-    size_t n = (size_t)(t->n_fields + t->n_slots);
+    size_t n = (size_t)t->n_fields + (size_t)t->n_slots;
     struct tsn_expr_name *names = tsn_arena_alloc(&p->scratch, n * sizeof *names);
     size_t n_known = 0;
     for (size_t i = 0; i < n; i++) {

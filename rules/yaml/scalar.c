@@ -127,7 +127,7 @@ bool tsn_duration_parse(const char *text, size_t len, tsn_duration_ms *out)
         int unit = next_unit;
         while (unit < N_UNITS &&
                (strlen(duration_units[unit].name) != at - letters ||
-                memcmp(duration_units[unit].name, text + letters, at - letters))) {
+                memcmp(duration_units[unit].name, text + letters, at - letters) != 0)) {
             unit++;
         }
         int64_t part = 0;
