@@ -90,6 +90,27 @@ else
         "$(cut -c 1-200 "$dir/long/rejects")" "$(cat "$dir/long/features")"
 fi
 
+# A bar on a terminal; in a file, none.
+awk 'BEGIN { for (i = 0; i < 300000; i++)
+    printf "{\"t\":%.0f,\"ref\":\"r%d\",\"a\":\"X%d\",\"b\":\"A%d\"}\n", 1.7e12 + i * 10, i, i % 1000, i % 777
+}' >"$dir/many"
+if command -v script >/dev/null; then
+    script -qec "'$TSN_BINARY' replay --config '$data/tocsin.yaml' --input 'calls=$dir/many' \
+        --features '$dir/many.csv'" "$dir/typescript" >/dev/null </dev/null
+    if grep -q -a -E 'replay: \[#+\.*\] +[0-9]+ %  [0-9]+ records, [0-9]+/s, [0-9]+ alerts' "$dir/typescript" &&
+        grep -q -a '300000 events accepted' "$dir/typescript"; then
+        ok "a terminal sees a bar, the rate and the alerts"
+    else
+        not_ok "a terminal sees a bar, the rate and the alerts" "$(tail -c 300 "$dir/typescript")"
+    fi
+fi
+replay "$dir/plain" --input "calls=$dir/many"
+if ! grep -q '#' "$dir/plain/stderr" && [ ! -s "$dir/plain/stdout" ]; then
+    ok "elsewhere there are plain lines"
+else
+    not_ok "elsewhere there are plain lines" "$(cat "$dir/plain/stderr")"
+fi
+
 # Interrupted while its pipe is silent but open: whole lines, its own exit code.
 mkfifo "$dir/endless"
 "$TSN_BINARY" replay --config "$data/tocsin.yaml" --input "calls=$dir/endless" \
