@@ -302,7 +302,7 @@ const struct tsn_column *tsn_features_inputs(const struct tsn_features *feat, in
 static void level_columns(const struct tsn_walk *walk, int l)
 {
     /* Entities and cells touched by one stream are still near when the next comes. */
-    enum { CHUNK = 256 };
+    enum { CHUNK = 128 };
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_level *level = &feat->plan.levels[l];
     for (int k = 0; k < feat->plan.n_kinds; k++) {

@@ -70,6 +70,15 @@ uint32_t tsn_cell_after(const struct tsn_cell *cell, const struct tsn_window_lay
     if ((tsn_event_ms)tsn_cell_row(cell, layout, 0)[0] > t) {
         return 0;
     }
+    if (hi <= TSN_WINDOW_SCAN_MAX) {
+        /* Counting all has no branch to guess wrong; a search of a dozen has three. */
+        const uint64_t *row = tsn_cell_row(cell, layout, 0);
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < hi; i++, row += layout->stride) {
+            n += (tsn_event_ms)row[0] <= t;
+        }
+        return n;
+    }
     /* Most questions are about the newest few rows: gallop from the end. */
     uint32_t step = 1;
     uint32_t lo = 0;
