@@ -8,6 +8,7 @@
 #include "connectors/run/run.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -243,6 +244,20 @@ struct tsn_keys *tsn_run_keys(const struct tsn_config *config, struct tsn_failur
     return tsn_keys_insecure();
 }
 
+/* Records are allocated in the client's threads and freed in this one, fast while
+ * catching up. An arena for each thread grows by single pages, each a system call and
+ * a fault, and soon gives them back: about a sixth of all CPU time of a catch-up. One
+ * arena grows in large steps and keeps what it has; responses (up to a megabyte a
+ * partition) come from it and not from mmap. */
+static void tune_memory(void)
+{
+    enum { STEP_BYTES = 64 << 20, KEPT_BYTES = 256 << 20, MAPPED_BYTES = 32 << 20 };
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TOP_PAD, STEP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+}
+
 int tsn_run(const struct tsn_config *config, const struct tsn_run_options *options)
 {
     struct tsn_failure failure = {.remedy = TSN_REMEDY_NONE};
@@ -250,6 +265,7 @@ int tsn_run(const struct tsn_config *config, const struct tsn_run_options *optio
                             .options = options,
                             .back_off_ms = BACK_OFF_MIN_MS,
                             .give_up_ms = tsn_clock_monotonic_ms() + config->start_timeout_ms};
+    tune_memory();
     tsn_signals_install();
     runner.keys = tsn_run_keys(config, &failure);
     bool ok = runner.keys && open_servers(&runner, &failure) && terms(&runner, &failure);
