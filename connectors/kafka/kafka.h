@@ -90,8 +90,9 @@ struct tsn_fetched {
     void *message; /* for tsn_fetched_headers */
 };
 
-/* What the reader may hold ready, over all partitions together. */
-enum { TSN_READER_BUDGET_BYTES = 256 << 20 };
+/* What the reader may hold ready, over all partitions together: a fraction of a second
+ * of the fastest catch-up, so that its memory is used again while it is still cached. */
+enum { TSN_READER_BUDGET_BYTES = 64 << 20 };
 
 /* Begins to fetch. The partitions' names are copied. budget_bytes is shared evenly:
  * the library's own limit counts per partition. */
