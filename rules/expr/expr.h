@@ -56,6 +56,7 @@ struct tsn_expr_env {
 };
 
 struct tsn_expr_set;
+struct tsn_value;
 
 /* env is copied. Ends with tsn_expr_set_free. */
 struct tsn_expr_set *tsn_expr_set_new(const struct tsn_expr_env *env);
@@ -99,6 +100,10 @@ void tsn_expr_set_freeze(struct tsn_expr_set *set);
 
 struct tsn_expr_type tsn_expr_type_of(const struct tsn_expr_set *set, uint32_t expr);
 bool tsn_expr_may_be_missing(const struct tsn_expr_set *set, uint32_t expr);
+
+/* Is it the same for every row, as folding found? Then *out is that value, or the
+ * error with which it fails; borrowed from the set. */
+bool tsn_expr_constant(const struct tsn_expr_set *set, uint32_t expr, struct tsn_value *out);
 
 /* Inputs (indexes into tsn_frame.inputs) that an expression reads, ascending,
  * and the lists. Borrowed from the set. */

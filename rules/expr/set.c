@@ -296,6 +296,20 @@ struct tsn_expr_type tsn_expr_type_of(const struct tsn_expr_set *set, uint32_t e
     return set->nodes[compiled_of(set, expr)->root].type;
 }
 
+bool tsn_expr_constant(const struct tsn_expr_set *set, uint32_t expr, struct tsn_value *out)
+{
+    const struct tsn_node *node = &set->nodes[compiled_of(set, expr)->root];
+    if (node->folded) {
+        node = &set->nodes[node->folded - 1];
+    }
+    if (node->op == TSN_OP_CONST) {
+        *out = *node->value;
+        return true;
+    }
+    *out = (struct tsn_value){.state = TSN_STATE_ERROR, .error = node->error};
+    return node->pure && node->error;
+}
+
 bool tsn_expr_may_be_missing(const struct tsn_expr_set *set, uint32_t expr)
 {
     return set->nodes[compiled_of(set, expr)->root].may_be_missing;

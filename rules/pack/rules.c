@@ -236,17 +236,22 @@ static bool rule_head(struct pack *p, struct tsn_rule *rule, const struct tsn_ya
     return list_writes(p, rule, tsn_yaml_get(node, "do")) && ok;
 }
 
-/* A condition without a field, a feature or a list is the same for every event. */
-static void warn_of_constant(struct pack *p, const struct tsn_rule *rule,
-                             const struct tsn_yaml_node *when)
+/* A condition that is the same for every event: false or failing is a rule that can
+ * never fire, which nobody means; true may be meant. */
+static void constant_condition(struct pack *p, const struct tsn_rule *rule,
+                               const struct tsn_yaml_node *when)
 {
-    size_t n_inputs = 0;
-    size_t n_lists = 0;
-    tsn_expr_inputs(p->types[rule->event].set, rule->when, &n_inputs);
-    tsn_expr_lists(p->types[rule->event].set, rule->when, &n_lists);
-    if (n_inputs + n_lists == 0) {
+    struct tsn_value value;
+    if (!tsn_expr_constant(p->types[rule->event].set, rule->when, &value)) {
+        return;
+    }
+    if (value.state == TSN_STATE_VALUE && value.b) {
         tsn_yaml_warn(p->doc, when, "compare a field or a feature",
-                      "this condition reads nothing of the event: it is always the same");
+                      "this condition reads nothing of the event: it is always true");
+    } else {
+        tsn_yaml_error(p->doc, when, "mend the condition, or write mode: disabled",
+                       "this condition %s for every event: rule '%s' can never fire",
+                       value.state == TSN_STATE_ERROR ? "fails" : "is false", rule->id);
     }
 }
 
@@ -266,7 +271,7 @@ static bool rule_body(struct pack *p, struct tsn_rule *rule, const struct tsn_ya
     if (rule->when != TSN_EXPR_NONE) {
         rule->reads_written_list = tsn_pack_reads_written(p, rule->event, rule->when, true) != NULL;
         tsn_pack_cost(p, rule->event, rule->when, when, "this rule", &cost);
-        warn_of_constant(p, rule, when);
+        constant_condition(p, rule, when);
     }
     if (rule->unless != TSN_EXPR_NONE) {
         tsn_pack_cost(p, rule->unless_event, rule->unless, tsn_yaml_get(node, "unless"),

@@ -195,6 +195,8 @@ static const struct slip slips[] = {
     {"- id: paid", "- id: @many", "rule 'many' is declared twice, first on line 43"},
     {"- id: paid", "- id: @'a b'", "is no id"},
     {"  - id: paid\n    event: pay", "  - id: @paid", "rule 'paid' has no 'event'"},
+    {"when: 'pay.amount > 10'", "when: @'1 > 10'", "is false for every event"},
+    {"when: 'pay.amount > 10'", "when: @'1 / 0 > 10'", "fails for every event"},
     {"when: 'pay.amount > 10'", "when: '@f.pairs > 10'", "pay does not read the feature 'f.pairs'"},
     {"when: 'pay.amount > 10'", "when: '@call.n > 10'", "this expression is on pay"},
     {"when: 'pay.amount > 10'", "whn: 'pay.amount > 10'", "has no 'when'"},
