@@ -15,7 +15,7 @@ static const char usage[] =
     "city to them and shows the alerts as they appear, then what became of the planted\n"
     "scams. Ctrl-C stops it; nothing is left running.\n"
     "\n"
-    "  --seconds S      how long to play (default 10)\n"
+    "  --seconds S      how long to play (default 6)\n"
     "  --minutes M      of city life (default 360)\n"
     "  --lines N        telephone lines (default 50000)\n"
     "  --scams K        campaigns inside (default 20)\n"
@@ -83,7 +83,7 @@ static int read_arguments(int argc, char **argv, struct number_option numbers[N_
 int tsn_command_demo(int argc, char **argv)
 {
     struct number_option numbers[N_NUMBERS] = {
-        [SECONDS] = {"seconds", 5, 3600, 10},     [MINUTES] = {"minutes", 30, 1440, 360},
+        [SECONDS] = {"seconds", 5, 3600, 6},     [MINUTES] = {"minutes", 30, 1440, 360},
         [LINES] = {"lines", 1000, 500000, 50000}, [SCAMS] = {"scams", 0, 1000, 20},
         [SEED] = {"seed", 0, 1000000000, 1},
     };
