@@ -83,7 +83,7 @@ static int read_arguments(int argc, char **argv, struct number_option numbers[N_
 int tsn_command_demo(int argc, char **argv)
 {
     struct number_option numbers[N_NUMBERS] = {
-        [SECONDS] = {"seconds", 5, 3600, 6},     [MINUTES] = {"minutes", 30, 1440, 360},
+        [SECONDS] = {"seconds", 5, 3600, 6},      [MINUTES] = {"minutes", 30, 1440, 360},
         [LINES] = {"lines", 1000, 500000, 50000}, [SCAMS] = {"scams", 0, 1000, 20},
         [SEED] = {"seed", 0, 1000000000, 1},
     };
