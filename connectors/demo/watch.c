@@ -182,8 +182,10 @@ static void take(struct tsn_watch *watch, enum role role, const struct tsn_fetch
             (*before_line)();
             *before_line = NULL;
         }
-        char *json = strndup(item->value, item->len);
+        char *json = malloc(item->len + 1); /* a record's bytes have no end mark */
         TSN_MUST_ALLOC(json);
+        memcpy(json, item->value, item->len);
+        json[item->len] = '\0';
         take_alert(watch, json, elapsed_us);
         free(json);
         break;
