@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "connectors/demo/text.h"
+#include "connectors/demo/member.h"
 #include "connectors/simulate/tape.h"
 #include "rules/must/must.h"
 
@@ -18,6 +18,7 @@ struct track {
     size_t cap;
     size_t len;
     int64_t due_ms; /* its arrival */
+    cJSON *json;    /* the record read; NULL if it is broken, as some are on purpose */
 };
 
 struct sent {
@@ -81,6 +82,8 @@ static void remember(struct tsn_player *player, const char *id, size_t len, int6
 /* A broken record may have lost its time of arrival: then it comes with the one before. */
 static void advance(struct track *track)
 {
+    cJSON_Delete(track->json);
+    track->json = NULL;
     ssize_t len = track->file ? getline(&track->line, &track->cap, track->file) : -1;
     if (len < 0) {
         free(track->line);
@@ -91,10 +94,8 @@ static void advance(struct track *track)
     if (len > 0 && track->line[len - 1] == '\n') {
         track->line[--track->len] = '\0';
     }
-    int64_t due_ms;
-    if (tsn_text_number(track->line, "ingest_time_ms", &due_ms)) {
-        track->due_ms = due_ms;
-    }
+    track->json = cJSON_ParseWithLength(track->line, track->len);
+    tsn_member_int(track->json, "ingest_time_ms", &track->due_ms);
 }
 
 struct tsn_player *tsn_player_open(const char *folder, int64_t start_ms, double speed,
@@ -129,6 +130,7 @@ void tsn_player_close(struct tsn_player *player)
             fclose(player->tracks[i].file);
         }
         free(player->tracks[i].line);
+        cJSON_Delete(player->tracks[i].json);
     }
     free(player->known);
     free(player);
@@ -147,7 +149,7 @@ static struct track *oldest(struct tsn_player *player)
 }
 
 /* The line or account that the record is about: what it is keyed by. */
-static struct tsn_text key_of(const struct track *track)
+static const char *key_of(const struct track *track)
 {
     static const char *const keys[TSN_TAPE_TOPICS][2] = {
         [TSN_TAPE_CALLS] = {"called_number", "calling_number"},
@@ -159,10 +161,10 @@ static struct tsn_text key_of(const struct track *track)
         if (track->topic != tsn_tape_topic_name((enum tsn_tape_topic)i)) {
             continue;
         }
-        struct tsn_text key = tsn_text_of(track->line, keys[i][0]);
-        return key.len ? key : tsn_text_of(track->line, keys[i][1]);
+        const char *key = tsn_member_text(track->json, keys[i][0]);
+        return *key ? key : tsn_member_text(track->json, keys[i][1]);
     }
-    return (struct tsn_text){"", 0};
+    return "";
 }
 
 int64_t tsn_player_city_ms(const struct tsn_player *player, int64_t elapsed_us)
@@ -179,13 +181,13 @@ bool tsn_player_play(struct tsn_player *player, int64_t elapsed_us, uint32_t mos
         if (!track || (track->due_ms > now_ms && !player->hurry)) {
             return true;
         }
-        struct tsn_text key = key_of(track);
-        struct tsn_text id = tsn_text_of(track->line, "event_id");
-        if (!tsn_sender_send(sender, track->topic, key.start, key.len, track->line, track->len,
+        const char *key = key_of(track);
+        const char *id = tsn_member_text(track->json, "event_id");
+        if (!tsn_sender_send(sender, track->topic, key, strlen(key), track->line, track->len,
                              track->due_ms, failure)) {
             return false;
         }
-        remember(player, id.start, id.len, elapsed_us);
+        remember(player, id, strlen(id), elapsed_us);
         player->n_sent++;
         advance(track);
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connectors/demo/member.h"
 #include "rules/must/must.h"
 
 struct victim {
@@ -22,12 +23,12 @@ struct tsn_truth {
     struct victim *victims;
 };
 
-static void copy(char *out, size_t cap, struct tsn_text text)
+static void copy(char *out, size_t cap, const char *text)
 {
-    snprintf(out, cap, "%.*s", (int)text.len, text.start);
+    snprintf(out, cap, "%s", text);
 }
 
-static void add_victim(struct tsn_truth *truth, const char *line)
+static void add_victim(struct tsn_truth *truth, const cJSON *line)
 {
     if (truth->n == truth->cap) {
         truth->cap = truth->cap ? truth->cap * 2 : 64;
@@ -36,12 +37,12 @@ static void add_victim(struct tsn_truth *truth, const char *line)
     }
     struct victim *victim = &truth->victims[truth->n++];
     *victim = (struct victim){.paying_ms = INT64_MAX, .last_ms = INT64_MAX, .warned_ms = INT64_MAX};
-    copy(victim->typology, sizeof victim->typology, tsn_text_of(line, "typology"));
-    copy(victim->number, sizeof victim->number, tsn_text_of(line, "victim"));
-    copy(victim->account, sizeof victim->account, tsn_text_of(line, "account"));
-    tsn_text_number(line, "t_contact_ms", &victim->contact_ms);
-    tsn_text_number(line, "t_transfer_initiated_ms", &victim->paying_ms);
-    tsn_text_number(line, "t_last_preventable_ms", &victim->last_ms);
+    copy(victim->typology, sizeof victim->typology, tsn_member_text(line, "typology"));
+    copy(victim->number, sizeof victim->number, tsn_member_text(line, "victim"));
+    copy(victim->account, sizeof victim->account, tsn_member_text(line, "account"));
+    tsn_member_int(line, "t_contact_ms", &victim->contact_ms);
+    tsn_member_int(line, "t_transfer_initiated_ms", &victim->paying_ms);
+    tsn_member_int(line, "t_last_preventable_ms", &victim->last_ms);
 }
 
 struct tsn_truth *tsn_truth_load(const char *folder, struct tsn_failure *failure)
@@ -59,7 +60,11 @@ struct tsn_truth *tsn_truth_load(const char *folder, struct tsn_failure *failure
     char *line = NULL;
     size_t cap = 0;
     while (getline(&line, &cap, file) >= 0) {
-        add_victim(truth, line);
+        cJSON *json = cJSON_Parse(line);
+        if (json) {
+            add_victim(truth, json);
+        }
+        cJSON_Delete(json);
     }
     free(line);
     fclose(file);
@@ -74,17 +79,12 @@ void tsn_truth_free(struct tsn_truth *truth)
     }
 }
 
-static int is(const char *name, struct tsn_text text)
-{
-    return strlen(name) == text.len && memcmp(name, text.start, text.len) == 0;
-}
-
-const char *tsn_truth_note(struct tsn_truth *truth, struct tsn_text entity, int64_t time_ms)
+const char *tsn_truth_note(struct tsn_truth *truth, const char *entity, int64_t time_ms)
 {
     const char *script = NULL;
     for (size_t i = 0; i < truth->n; i++) {
         struct victim *victim = &truth->victims[i];
-        if (!is(victim->number, entity) && !is(victim->account, entity)) {
+        if (strcmp(victim->number, entity) != 0 && strcmp(victim->account, entity) != 0) {
             continue;
         }
         script = victim->typology;

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "connectors/demo/text.h"
 #include "connectors/failure/failure.h"
 
 struct tsn_truth;
@@ -21,7 +20,7 @@ void tsn_truth_free(struct tsn_truth *truth);
 
 /* An alert on this entity at this event time. Returns the planted script of the
  * victim, or NULL: nobody was planted here. */
-const char *tsn_truth_note(struct tsn_truth *truth, struct tsn_text entity, int64_t time_ms);
+const char *tsn_truth_note(struct tsn_truth *truth, const char *entity, int64_t time_ms);
 
 /* What became of the victims of one script. */
 struct tsn_truth_tally {

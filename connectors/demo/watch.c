@@ -71,18 +71,15 @@ int tsn_watch_fd(const struct tsn_watch *watch)
 /* ---- alerts ------------------------------------------------------------------------ */
 
 /* The index of a typology's counts; TSN_WATCH_TYPOLOGIES_MAX: no more room. */
-static size_t typology_of(struct tsn_watch *watch, struct tsn_text name)
+static size_t typology_of(struct tsn_watch *watch, const char *name)
 {
     struct tsn_watch_counts *counts = &watch->counts;
     size_t i = 0;
-    while (i < counts->n_typologies &&
-           (strlen(counts->typologies[i].name) != name.len ||
-            memcmp(counts->typologies[i].name, name.start, name.len) != 0)) {
+    while (i < counts->n_typologies && strcmp(counts->typologies[i].name, name) != 0) {
         i++;
     }
     if (i == counts->n_typologies && i < TSN_WATCH_TYPOLOGIES_MAX) {
-        snprintf(counts->typologies[i].name, sizeof counts->typologies[i].name, "%.*s",
-                 (int)name.len, name.start);
+        snprintf(counts->typologies[i].name, sizeof counts->typologies[i].name, "%s", name);
         counts->n_typologies++;
     }
     return i;
@@ -92,21 +89,20 @@ static size_t typology_of(struct tsn_watch *watch, struct tsn_text name)
 static bool may_show(struct tsn_watch *watch, const struct tsn_notice *notice)
 {
     size_t i = typology_of(watch, notice->typology);
-    bool reminder = notice->level.len == 5 && memcmp(notice->level.start, "minor", 5) == 0;
+    bool reminder = strcmp(notice->level, "minor") == 0;
     if (!reminder || i == TSN_WATCH_TYPOLOGIES_MAX) {
         return true;
     }
     watch->reminders[i]++;
     if (watch->reminders[i] == REMINDERS_SHOWN + 1) {
-        printf("          further minor alerts of %.*s are counted, not shown\n",
-               (int)notice->typology.len, notice->typology.start);
+        printf("          further minor alerts of %s are counted, not shown\n", notice->typology);
     }
     return watch->reminders[i] <= REMINDERS_SHOWN;
 }
 
-static void keep_latency(struct tsn_watch *watch, struct tsn_text event_id, int64_t elapsed_us)
+static void keep_latency(struct tsn_watch *watch, const char *event_id, int64_t elapsed_us)
 {
-    int64_t sent_us = tsn_player_when(watch->settings.player, event_id.start, event_id.len);
+    int64_t sent_us = tsn_player_when(watch->settings.player, event_id, strlen(event_id));
     if (sent_us < 0) {
         return;
     }
@@ -128,31 +124,37 @@ static void clock_text(const struct tsn_watch *watch, int64_t time_ms, char out[
     snprintf(out, 16, "%02d:%02d:%02d", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
 }
 
-static void take_alert(struct tsn_watch *watch, const char *json, int64_t elapsed_us)
+static void take_notice(struct tsn_watch *watch, const struct tsn_notice *notice,
+                        int64_t elapsed_us)
 {
-    struct tsn_notice notice;
-    if (!tsn_notice_read(json, &notice)) {
-        return;
-    }
-    keep_latency(watch, notice.event_id, elapsed_us);
-    if (notice.shadow) {
+    keep_latency(watch, notice->event_id, elapsed_us);
+    if (notice->shadow) {
         watch->counts.shadow++;
         return;
     }
     watch->counts.alerts++;
-    const char *planted = tsn_truth_note(watch->settings.truth, notice.entity, notice.time_ms);
-    size_t i = typology_of(watch, notice.typology);
+    const char *planted = tsn_truth_note(watch->settings.truth, notice->entity, notice->time_ms);
+    size_t i = typology_of(watch, notice->typology);
     if (i < TSN_WATCH_TYPOLOGIES_MAX) {
         watch->counts.typologies[i].alerts++;
         watch->counts.typologies[i].on_victims += planted != NULL;
     }
-    if (!may_show(watch, &notice)) {
+    if (!may_show(watch, notice)) {
         return;
     }
     char clock[16];
-    clock_text(watch, notice.time_ms, clock);
-    tsn_notice_print(&notice, clock, watch->settings.prog, watch->settings.colour, stdout);
+    clock_text(watch, notice->time_ms, clock);
+    tsn_notice_print(notice, clock, watch->settings.prog, watch->settings.colour, stdout);
     fflush(stdout);
+}
+
+static void take_alert(struct tsn_watch *watch, const struct tsn_fetched *item, int64_t elapsed_us)
+{
+    struct tsn_notice notice;
+    if (tsn_notice_read(item->value, item->len, &notice)) {
+        take_notice(watch, &notice, elapsed_us);
+        tsn_notice_free(&notice);
+    }
 }
 
 static void take_manifest(struct tsn_watch *watch, const struct tsn_fetched *item)
@@ -177,19 +179,13 @@ static void take(struct tsn_watch *watch, enum role role, const struct tsn_fetch
         return;
     }
     switch (role) {
-    case ALERTS: {
+    case ALERTS:
         if (*before_line) {
             (*before_line)();
             *before_line = NULL;
         }
-        char *json = malloc(item->len + 1); /* a record's bytes have no end mark */
-        TSN_MUST_ALLOC(json);
-        memcpy(json, item->value, item->len);
-        json[item->len] = '\0';
-        take_alert(watch, json, elapsed_us);
-        free(json);
+        take_alert(watch, item, elapsed_us);
         break;
-    }
     case REJECTS:
         watch->counts.rejects++;
         break;

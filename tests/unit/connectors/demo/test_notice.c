@@ -31,14 +31,15 @@ static void an_alert_is_shown_with_reasons_and_the_words_of_its_message(void **s
     const struct tsn_template templates[] = {{.id = "WARN", .n_texts = 2, .texts = texts}};
     const struct tsn_program prog = {.n_templates = 1, .templates = templates};
     struct tsn_notice notice;
-    assert_true(tsn_notice_read(alert, &notice));
+    assert_true(tsn_notice_read(alert, strlen(alert), &notice));
     assert_int_equal(notice.time_ms, 1772418600250);
-    assert_memory_equal(notice.event_id.start, "t1", notice.event_id.len);
+    assert_string_equal(notice.event_id, "t1");
     char text[1024] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
     assert_non_null(out);
     tsn_notice_print(&notice, "10:30:00", &prog, false, out);
     fclose(out);
+    tsn_notice_free(&notice);
     assert_string_equal(text, "10:30:00  severe    impersonated_authority  +9991...3819\n"
                               "          - a long call\n"
                               "          - money to a new payee\n"
@@ -50,8 +51,9 @@ static void what_is_no_alert_is_refused(void **state)
 {
     (void)state;
     struct tsn_notice notice;
-    assert_false(tsn_notice_read("", &notice));
-    assert_false(tsn_notice_read("{\"alert_id\":\"x\"}", &notice));
+    assert_false(tsn_notice_read("", 0, &notice));
+    assert_false(tsn_notice_read("{\"alert_id\":\"x\"}", 16, &notice));
+    assert_false(tsn_notice_read(alert, strlen(alert) - 1, &notice));
 }
 
 static const char *write_truth(char folder[512])
@@ -78,11 +80,6 @@ static const char *write_truth(char folder[512])
     return folder;
 }
 
-static struct tsn_text text(const char *word)
-{
-    return (struct tsn_text){word, strlen(word)};
-}
-
 static void a_warning_counts_by_when_it_came(void **state)
 {
     (void)state;
@@ -90,12 +87,12 @@ static void a_warning_counts_by_when_it_came(void **state)
     struct tsn_failure failure;
     struct tsn_truth *truth = tsn_truth_load(write_truth(folder), &failure);
     assert_non_null(truth);
-    assert_string_equal(tsn_truth_note(truth, text("v1"), 50), "x"); /* before any contact */
-    tsn_truth_note(truth, text("v1"), 199);
-    tsn_truth_note(truth, text("a-v2"), 200); /* by the account, as the transfer begins */
-    tsn_truth_note(truth, text("v3"), 301);   /* all is gone */
-    tsn_truth_note(truth, text("v4"), 150);   /* never paid */
-    assert_null(tsn_truth_note(truth, text("somebody"), 150));
+    assert_string_equal(tsn_truth_note(truth, "v1", 50), "x"); /* before any contact */
+    tsn_truth_note(truth, "v1", 199);
+    tsn_truth_note(truth, "a-v2", 200); /* by the account, as the transfer begins */
+    tsn_truth_note(truth, "v3", 301);   /* all is gone */
+    tsn_truth_note(truth, "v4", 150);   /* never paid */
+    assert_null(tsn_truth_note(truth, "somebody", 150));
     struct tsn_truth_tally tally;
     assert_int_equal(tsn_truth_tally(truth, &tally, 1), 1);
     assert_int_equal(tally.planted, 4);
