@@ -1,0 +1,665 @@
+/* bench recovery: what a large state costs in memory, in Redis, at every checkpoint
+ * and when the process dies.
+ *
+ *   ./dev bench recovery [--entities N] [--events N] [--seconds N]
+ *
+ * Starts a redis-server of its own and three processes: one that fills the state,
+ * runs with and without checkpoints and is killed by SIGKILL, one that recovers, and
+ * this one, which measures. The answer is checked first: the restored state and the
+ * alert it gives must be those of the process that died. Then it prints our number,
+ * the other's, the ratio. Without --entities it takes what fits the free memory, at
+ * most ten million. Kafka is left out: its part is a session time-out and the replay
+ * of at most one checkpoint interval. Redis runs without appendonly, so that the
+ * disk of the machine is not what is measured.
+ */
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "connectors/store/store.h"
+#include "engine/engine.h"
+#include "rules/must/must.h"
+#include "rules/pack/pack.h"
+
+enum {
+    BATCH = 4096,
+    DIRTY_PER_S = 50000,
+    PHASES = 5,          /* with and without checkpoints, each */
+    ENTITY_BYTES = 1400, /* of memory, all processes together */
+    PROBE_AMOUNT = 777777,
+    WAIT_MS = 600000,
+};
+
+static const char pack_text[] =
+    "format: 1\npack: bench-recovery\nversion: 1\n"
+    "events:\n"
+    "  pay:\n"
+    "    fields:\n"
+    "      account: { type: string, required: true, entity: account }\n"
+    "      amount:  { type: int, required: true }\n"
+    "features:\n"
+    "  - { name: n_24h, event: pay, aggregate: count, by: account, window: 24h }\n"
+    "  - { name: sum_1h, event: pay, aggregate: sum(amount), by: account, window: 1h }\n"
+    "rules:\n"
+    "  - id: probe\n"
+    "    event: pay\n"
+    "    when: 'f.n_24h >= 20 && pay.amount == 777777'\n"
+    "    reason: '${f.n_24h} payments, ${f.sum_1h} in an hour'\n"
+    "typologies:\n"
+    "  - id: probed\n"
+    "    title: The payment that is waited for\n"
+    "    entity: { pay: account }\n"
+    "    sum_over: 1h\n"
+    "    weights: { probe: 100 }\n"
+    "    thresholds: { severe: 50 }\n"
+    "    actions: { severe: { queue: desk, cooldown: 1h } }\n";
+
+/* Longest of its kind, in milliseconds. */
+struct stall {
+    double cpu_ms, wall_ms;
+};
+
+/* What the processes tell each other; shared memory. */
+struct report {
+    volatile int ready; /* the state is stored, and the process waits for its death */
+    uint64_t entities, rows, state_bytes;
+    uint64_t n_rows; /* processed before the probe */
+    uint64_t redis_before, redis_after;
+    uint64_t n_dirty, dirty_bytes, sent_bytes; /* of the checkpoints between phases */
+    double whole_s, dirty_per_s;
+    struct stall whole, incremental;
+    double without_ns[PHASES], with_ns[PHASES]; /* an event, processor time */
+    double without_wall_ns[PHASES], with_wall_ns[PHASES];
+    double load_s, alert_at_s;
+    uint64_t loaded;
+    uint64_t digest[2], heirs_digest[2];
+    char alert[256], heirs_alert[256];
+};
+
+static struct {
+    uint64_t entities;
+    uint64_t events;
+    uint64_t seconds; /* of a phase */
+    char folder[128];
+    char socket[160];
+    bool runs;
+    pid_t owner;
+} bench = {.events = 20, .seconds = 3};
+
+static struct report *report;
+
+static _Noreturn void give_up(const char *what)
+{
+    fprintf(stderr, "bench recovery: %s\n", what);
+    exit(1);
+}
+
+static double clock_s(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double wall_s(void)
+{
+    return clock_s(CLOCK_MONOTONIC);
+}
+
+/* Processor time of this thread, the kernel's work for it included: what others do on
+ * the machine is not the engine's stall. */
+static double cpu_s(void)
+{
+    return clock_s(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* ---- redis --------------------------------------------------------------------------------- */
+
+static void redis_script(const char *verb, const char *options)
+{
+    char command[512];
+    snprintf(command, sizeof command, "%s/tests/servers/redis %s %s/redis %s", TSN_SOURCE_DIR, verb,
+             bench.folder, options);
+    FILE *out = popen(command, "r");
+    TSN_MUST_ALLOC(out);
+    if (strcmp(verb, "start") == 0 && fgets(bench.socket, sizeof bench.socket, out)) {
+        bench.socket[strcspn(bench.socket, "\n")] = '\0';
+    }
+    if (pclose(out) != 0) {
+        give_up("the server's script failed");
+    }
+}
+
+static void clean_up(void)
+{
+    if (getpid() != bench.owner) {
+        return;
+    }
+    if (bench.runs) {
+        redis_script("kill", "");
+    }
+    char command[192];
+    snprintf(command, sizeof command, "rm -rf '%s'", bench.folder);
+    if (system(command) != 0) {
+        fprintf(stderr, "bench recovery: %s was not removed\n", bench.folder);
+    }
+}
+
+static redisContext *redis_connect(void)
+{
+    redisContext *redis = redisConnectUnix(bench.socket);
+    TSN_MUST(redis && !redis->err);
+    redis->reader->maxbuf = 0;
+    return redis;
+}
+
+/* A number from INFO. */
+static uint64_t redis_info(const char *name)
+{
+    redisContext *redis = redis_connect();
+    redisReply *reply = redisCommand(redis, "INFO");
+    TSN_MUST(reply && reply->type == REDIS_REPLY_STRING);
+    const char *at = strstr(reply->str, name);
+    TSN_MUST(at);
+    uint64_t value = strtoull(at + strlen(name) + 1, NULL, 10);
+    freeReplyObject(reply);
+    redisFree(redis);
+    return value;
+}
+
+/* ---- the other: a plain pipelined read of all that is stored ------------------------------ */
+
+static double plain_read(uint64_t *records, uint64_t *bytes)
+{
+    enum { AHEAD = 4 };
+    redisContext *redis = redis_connect();
+    redisReply *keys = redisCommand(redis, "KEYS tocsin:*}:[bd]:*");
+    TSN_MUST(keys && keys->type == REDIS_REPLY_ARRAY);
+    double from_s = wall_s();
+    size_t asked = 0;
+    *records = *bytes = 0;
+    for (size_t taken = 0; taken < keys->elements; taken++) {
+        for (; asked < keys->elements && asked < taken + AHEAD; asked++) {
+            redisAppendCommand(redis, "HGETALL %s", keys->element[asked]->str);
+        }
+        void *got = NULL;
+        TSN_MUST(redisGetReply(redis, &got) == REDIS_OK && got);
+        redisReply *hash = got;
+        *records += hash->elements / 2;
+        for (size_t i = 0; i < hash->elements; i++) {
+            *bytes += hash->element[i]->len;
+        }
+        freeReplyObject(hash);
+    }
+    double seconds = wall_s() - from_s;
+    freeReplyObject(keys);
+    redisFree(redis);
+    return seconds;
+}
+
+/* ---- an engine and its store --------------------------------------------------------------- */
+
+struct life {
+    struct tsn_program *prog;
+    struct tsn_engine *eng;
+    struct tsn_batch *batch;
+    struct tsn_output out;
+    struct tsn_keys *keys;
+    struct tsn_config config;
+    struct tsn_store *store;
+    uint64_t sequence;
+    uint64_t n_rows;
+    double now_ms; /* of events */
+    uint64_t random;
+};
+
+static void life_begin(struct life *life)
+{
+    *life = (struct life){.now_ms = 1.7e12, .random = 88172645463325252u};
+    struct tsn_diags diags;
+    tsn_diags_init(&diags);
+    life->prog = tsn_pack_compile("bench", pack_text, strlen(pack_text), NULL, NULL, &diags);
+    if (!life->prog) {
+        give_up("its pack does not compile");
+    }
+    struct tsn_engine_settings settings = tsn_engine_defaults();
+    settings.batch_rows = BATCH;
+    life->eng = tsn_engine_new(life->prog, &settings);
+    life->batch = tsn_batch_new(life->prog, BATCH);
+    tsn_output_init(&life->out);
+    life->keys = tsn_keys_insecure();
+    life->config.instance = "bench";
+    life->config.redis.unix_socket = bench.socket;
+    life->config.redis.timeout_ms = 60000;
+    struct tsn_failure failure = {0};
+    life->store = tsn_store_open(&life->config, life->keys, &failure);
+    if (!life->store || !tsn_store_claim(life->store, &failure)) {
+        give_up(failure.text);
+    }
+}
+
+static uint64_t next_random(struct life *life)
+{
+    life->random ^= life->random << 13;
+    life->random ^= life->random >> 7;
+    life->random ^= life->random << 17;
+    return life->random;
+}
+
+/* Neighbours in number are not neighbours in memory: keys are hashes. */
+static void row_add(struct life *life, const char *name, uint32_t name_len, int64_t amount)
+{
+    enum { ACCOUNT = 1, AMOUNT };
+    struct tsn_batch *batch = life->batch;
+    uint32_t at = tsn_batch_add(batch, 0, (int64_t)life->now_ms, 0, (int64_t)life->n_rows++);
+    struct tsn_column *columns = batch->types[0].fields;
+    columns[ACCOUNT].str[at] =
+        (struct tsn_str){tsn_arena_strdup(&batch->text, name, name_len), name_len};
+    tsn_bits_set(columns[ACCOUNT].valid, at);
+    columns[AMOUNT].i64[at] = amount;
+    tsn_bits_set(columns[AMOUNT].valid, at);
+}
+
+static void pay(struct life *life, uint64_t entity)
+{
+    char name[12] = "A";
+    for (int i = 10; i > 0; i--) {
+        name[i] = (char)('0' + entity % 10);
+        entity /= 10;
+    }
+    row_add(life, name, 11, (int64_t)(next_random(life) % 100000));
+}
+
+static void run_batch(struct life *life)
+{
+    tsn_engine_rows(life->eng, life->batch, &life->out);
+    tsn_batch_clear(life->batch);
+}
+
+static void fill(struct life *life)
+{
+    double step_ms = 12.0 * 3600e3 / (double)(bench.entities * bench.events);
+    for (uint64_t e = 0; e < bench.events; e++) {
+        for (uint64_t i = 0; i < bench.entities; i++) {
+            life->now_ms += step_ms;
+            pay(life, i);
+            if (life->batch->n == BATCH) {
+                run_batch(life);
+            }
+        }
+        row_add(life, "probe", 5, 1);
+        run_batch(life);
+    }
+}
+
+/* The row that is waited for; its alert as text. */
+static void probe(struct life *life, char *text, size_t cap)
+{
+    tsn_output_clear(&life->out);
+    row_add(life, "probe", 5, PROBE_AMOUNT);
+    run_batch(life);
+    if (life->out.n_alerts != 1 || life->out.alerts[0].n_hits != 1) {
+        give_up("the probe gave no alert");
+    }
+    const struct tsn_alert *alert = &life->out.alerts[0];
+    const struct tsn_alert_hit *hit = &alert->hits[0];
+    snprintf(text, cap, "%.*s level %d score %.17g at %" PRId64 ": %.*s", (int)alert->entity.len,
+             alert->entity.p, alert->level, alert->score, (int64_t)hit->event.time_ms,
+             (int)hit->reason.len, hit->reason.p);
+}
+
+/* All records, in any order, as one number. */
+static void digest_add(void *user, const struct tsn_snapshot_record *record)
+{
+    uint64_t *digest = user;
+    XXH128_hash_t key = XXH3_128bits(record->key, sizeof record->key);
+    XXH128_hash_t hash =
+        XXH3_128bits_withSeed(record->bytes, record->len, key.low64 + (uint64_t)record->section);
+    digest[0] += hash.low64;
+    digest[1] += hash.high64 ^ key.high64;
+}
+
+static void digest(struct life *life, uint64_t digest[2])
+{
+    digest[0] = digest[1] = 0;
+    tsn_snapshot_cut(life->eng, true, digest_add, digest);
+}
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+struct cut {
+    struct tsn_store *store;
+    uint64_t n, bytes;
+    struct stall stall; /* longest call */
+};
+
+static void collect(void *user, const struct tsn_snapshot_record *record)
+{
+    struct cut *cut = user;
+    cut->n++;
+    cut->bytes += record->len;
+    tsn_store_collect(cut->store, record);
+}
+
+static void cut_all(struct life *life, struct cut *cut, bool whole)
+{
+    double from_s = wall_s();
+    double cpu_from_s = cpu_s();
+    tsn_snapshot_cut(life->eng, whole, collect, cut);
+    cut->stall.cpu_ms = fmax(cut->stall.cpu_ms, (cpu_s() - cpu_from_s) * 1e3);
+    cut->stall.wall_ms = fmax(cut->stall.wall_ms, (wall_s() - from_s) * 1e3);
+}
+
+static void begin(struct life *life, bool whole)
+{
+    struct tsn_checkpoint_meta meta = {.sequence = ++life->sequence, .whole = whole};
+    tsn_store_begin(life->store, &meta);
+}
+
+static void written(struct life *life, int64_t wait_ms)
+{
+    struct tsn_failure failure = {0};
+    if (tsn_store_wait(life->store, wait_ms, &failure) == TSN_STORE_FAILED) {
+        give_up(failure.text);
+    }
+}
+
+static void whole_checkpoint(struct life *life)
+{
+    struct cut cut = {.store = life->store};
+    report->redis_before = redis_info("used_memory");
+    double from_s = wall_s();
+    cut_all(life, &cut, true);
+    begin(life, true);
+    written(life, WAIT_MS);
+    report->whole_s = wall_s() - from_s;
+    report->whole = cut.stall;
+}
+
+struct pace {
+    double cpu_ns, wall_ns;
+};
+
+/* A phase at full speed. Entities come from a range that moves so that DIRTY_PER_S of
+ * them change every second at `rate` events/s. Returns what an event took of the engine's
+ * thread, in ns of processor time and of the wall clock. */
+static struct pace phase(struct life *life, double rate, bool with, struct cut *cut)
+{
+    double start_s = wall_s();
+    double cut_s = start_s;
+    double busy_s = 0;
+    double busy_cpu_s = 0;
+    uint64_t n = 0;
+    bool writing = false;
+    uint64_t hot = DIRTY_PER_S < bench.entities ? DIRTY_PER_S : bench.entities;
+    while (wall_s() - start_s < (double)bench.seconds) {
+        uint64_t base = (uint64_t)((double)life->n_rows * DIRTY_PER_S / rate);
+        while (life->batch->n < BATCH) {
+            life->now_ms += 0.05;
+            pay(life, (base + next_random(life) % hot) % bench.entities);
+        }
+        double from_s = wall_s();
+        double cpu_from_s = cpu_s();
+        run_batch(life);
+        n += BATCH;
+        if (with && writing) {
+            struct tsn_failure failure = {0};
+            enum tsn_store_progress progress = tsn_store_poll(life->store, &failure);
+            if (progress == TSN_STORE_FAILED) {
+                give_up(failure.text);
+            }
+            writing = progress == TSN_STORE_WRITING;
+        } else if (with && from_s - cut_s >= 1) {
+            cut_s = from_s;
+            cut_all(life, cut, false);
+            begin(life, false);
+            writing = true;
+        }
+        busy_s += wall_s() - from_s;
+        busy_cpu_s += cpu_s() - cpu_from_s;
+        tsn_output_clear(&life->out);
+    }
+    if (writing) {
+        written(life, WAIT_MS);
+    }
+    return (struct pace){busy_cpu_s / (double)n * 1e9, busy_s / (double)n * 1e9};
+}
+
+static void phases(struct life *life)
+{
+    struct cut cut = {.store = life->store};
+    struct cut rest = {.store = life->store};
+    double rate = 1e9 / phase(life, 1e6, false, &cut).wall_ns;
+    for (int p = 0; p < PHASES; p++) {
+        struct pace pace = phase(life, rate, false, &cut);
+        report->without_ns[p] = pace.cpu_ns;
+        report->without_wall_ns[p] = pace.wall_ns;
+        cut_all(life, &rest, false); /* what the phase without left dirty is not counted */
+        begin(life, false);
+        written(life, WAIT_MS);
+        uint64_t sent = redis_info("total_net_input_bytes");
+        uint64_t n = cut.n;
+        double from_s = wall_s();
+        pace = phase(life, rate, true, &cut);
+        report->with_ns[p] = pace.cpu_ns;
+        report->with_wall_ns[p] = pace.wall_ns;
+        report->dirty_per_s += (double)(cut.n - n) / (wall_s() - from_s) / PHASES;
+        cut_all(life, &rest, false);
+        begin(life, false);
+        written(life, WAIT_MS);
+        report->sent_bytes += redis_info("total_net_input_bytes") - sent;
+        report->n_dirty = cut.n;
+    }
+    report->dirty_bytes = cut.bytes;
+    report->incremental = cut.stall;
+}
+
+/* ---- the processes --------------------------------------------------------------------------- */
+
+static _Noreturn void live(void)
+{
+    struct life life;
+    life_begin(&life);
+    fill(&life);
+    struct tsn_engine_counts counts = tsn_engine_counts(life.eng);
+    report->entities = counts.entities;
+    report->rows = counts.entries;
+    report->state_bytes = counts.state_bytes;
+    whole_checkpoint(&life);
+    struct cut cut = {.store = life.store};
+    usleep(200000);
+    report->redis_after = redis_info("used_memory");
+    phases(&life);
+    cut_all(&life, &cut, false);
+    begin(&life, false);
+    written(&life, WAIT_MS);
+    report->n_rows = life.n_rows;
+    probe(&life, report->alert, sizeof report->alert);
+    digest(&life, report->digest);
+    report->ready = 1;
+    for (;;) {
+        pause();
+    }
+}
+
+static _Noreturn void inherit(double killed_s)
+{
+    struct life life;
+    struct tsn_failure failure = {0};
+    struct tsn_checkpoint_meta meta;
+    life_begin(&life);
+    double from_s = wall_s();
+    if (!tsn_store_load(life.store, life.eng, &meta, &failure)) {
+        give_up(failure.text);
+    }
+    report->load_s = wall_s() - from_s;
+    report->loaded = tsn_engine_counts(life.eng).entities;
+    life.now_ms = (double)tsn_engine_newest(life.eng);
+    life.n_rows = report->n_rows;
+    probe(&life, report->heirs_alert, sizeof report->heirs_alert);
+    report->alert_at_s = wall_s() - killed_s;
+    digest(&life, report->heirs_digest);
+    exit(0);
+}
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, PHASES, sizeof *values, by_size);
+    return values[PHASES / 2];
+}
+
+static void check(void)
+{
+    if (strcmp(report->alert, report->heirs_alert) != 0) {
+        fprintf(stderr, "bench recovery: before: %s\nafter:  %s\n", report->alert,
+                report->heirs_alert);
+        give_up("the first alert after the restore is another");
+    }
+    if (memcmp(report->digest, report->heirs_digest, sizeof report->digest) != 0) {
+        give_up("the restored state is another");
+    }
+    printf("checked      state and first alert after the restore are those before the kill\n");
+}
+
+static void say(void)
+{
+    uint64_t records;
+    uint64_t bytes;
+    double plain_s = plain_read(&records, &bytes);
+    double n = (double)report->entities;
+    double without_ns = median(report->without_ns);
+    double with_ns = median(report->with_ns);
+    double ours = (double)report->loaded / report->load_s;
+    double other = (double)records / plain_s;
+    check();
+    printf("state        %" PRIu64 " entities, %" PRIu64 " events in their windows\n",
+           report->entities, report->rows);
+    printf("memory       %.0f bytes an entity; in Redis %.0f\n", (double)report->state_bytes / n,
+           (double)(report->redis_after - report->redis_before) / n);
+    printf("whole        written in %.1f s; longest stall of the engine %.1f ms (floor 5; %.1f by "
+           "the wall clock)\n",
+           report->whole_s, report->whole.cpu_ms, report->whole.wall_ms);
+    printf("incremental  %.0f dirty entities/s; longest stall %.1f ms (floor 5; %.1f by the wall "
+           "clock)\n",
+           report->dirty_per_s, report->incremental.cpu_ms, report->incremental.wall_ms);
+    printf("             %.2f bytes sent a dirty byte (%.0f bytes a dirty entity)\n",
+           (double)report->sent_bytes / (double)report->dirty_bytes,
+           (double)report->dirty_bytes / (double)report->n_dirty);
+    double with_wall_ns = median(report->with_wall_ns);
+    double without_wall_ns = median(report->without_wall_ns);
+    printf("throughput   %.0f ns an event with checkpoints, %.0f without: ratio %.2f (floor 0.90; "
+           "%.2f by the wall clock)\n",
+           with_ns, without_ns, without_ns / with_ns, without_wall_ns / with_wall_ns);
+    printf("restore      %.0f records/s; plain pipelined read %.0f records/s (%.0f MB/s): ratio "
+           "%.2f (floor 0.70)\n",
+           ours, other, (double)bytes / plain_s / 1e6, ours / other);
+    printf("kill -9      first correct alert after %.2f s\n", report->alert_at_s);
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
+
+static uint64_t as_many_as_fit(void)
+{
+    FILE *in = fopen("/proc/meminfo", "r");
+    char line[128];
+    unsigned long long kb = 0;
+    while (in && fgets(line, sizeof line, in)) {
+        if (sscanf(line, "MemAvailable: %llu", &kb) == 1) {
+            break;
+        }
+    }
+    if (in) {
+        fclose(in);
+    }
+    uint64_t n = kb * 1024 / ENTITY_BYTES * 4 / 5;
+    return n < 10000000 ? n : 10000000;
+}
+
+static void read_arguments(int argc, char **argv)
+{
+    const struct {
+        const char *name;
+        uint64_t *value;
+    } options[] = {{"--entities", &bench.entities},
+                   {"--events", &bench.events},
+                   {"--seconds", &bench.seconds}};
+    for (int i = 1; i < argc; i += 2) {
+        uint64_t *value = NULL;
+        for (size_t o = 0; o < sizeof options / sizeof options[0]; o++) {
+            value = strcmp(argv[i], options[o].name) == 0 ? options[o].value : value;
+        }
+        if (!value || i + 1 == argc || strtoull(argv[i + 1], NULL, 10) == 0) {
+            fprintf(stderr, "usage: bench_recovery [--entities N] [--events N] [--seconds N]\n");
+            exit(2);
+        }
+        *value = strtoull(argv[i + 1], NULL, 10);
+    }
+    if (bench.events < 20) {
+        give_up("--events is at least 20: the probe counts to 20");
+    }
+    bench.entities = bench.entities ? bench.entities : as_many_as_fit();
+}
+
+/* Waits for a child to say something, or to end badly. */
+static void wait_ready(pid_t child)
+{
+    while (!report->ready) {
+        if (waitpid(child, NULL, WNOHANG) == child) {
+            give_up("the process that fills the state ended early");
+        }
+        usleep(1000);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    read_arguments(argc, argv);
+    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    TSN_MUST(report != MAP_FAILED);
+    const char *tmp = getenv("TMPDIR");
+    snprintf(bench.folder, sizeof bench.folder, "%s/tocsin-bench-XXXXXX",
+             tmp && strlen(tmp) < 64 ? tmp : "/tmp");
+    TSN_MUST(mkdtemp(bench.folder));
+    bench.owner = getpid();
+    atexit(clean_up);
+    redis_script("start", "--appendonly no");
+    bench.runs = true;
+    pid_t first = fork();
+    if (first == 0) {
+        live();
+    }
+    wait_ready(first);
+    double killed_s = wall_s();
+    kill(first, SIGKILL);
+    waitpid(first, NULL, 0);
+    pid_t second = fork();
+    if (second == 0) {
+        inherit(killed_s);
+    }
+    int status;
+    waitpid(second, &status, 0);
+    if (status != 0) {
+        give_up("the process that recovers failed");
+    }
+    say();
+    return 0;
+}
