@@ -247,7 +247,7 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
                                   handle->name, tsn_type_name(handle->element),
                                   tsn_check_type_text(c, args[0]));
         }
-        struct tsn_node node = {.op = TSN_OP_IN_HANDLE,
+        struct tsn_node node = {.op = handle->prefixes ? TSN_OP_PREFIX_IN : TSN_OP_IN_HANDLE,
                                 .input = handle->list,
                                 .type = tsn_plain(TSN_TYPE_BOOL),
                                 .n_args = 1,

@@ -45,6 +45,7 @@ struct tsn_expr_list {
     const char *name;      /* "lists.premium_prefixes" */
     enum tsn_type element; /* TSN_TYPE_STRING or TSN_TYPE_INT */
     uint32_t list;
+    bool prefixes; /* of strings: `x in lists.<name>` asks for a prefix of x */
 };
 
 struct tsn_expr_env {

@@ -7,7 +7,10 @@
  * A heap by (expiry, age) over the entries that can go serves both expiry and
  * eviction; the alternative, a timer wheel, cannot say who goes first exactly.
  *
- * About 60 bytes an entry. A probe is one hash and usually one cache miss.
+ * About 60 bytes an entry. A probe is one hash and usually one cache miss. Prefixes
+ * are probed once for each length that members have: numbering plans have a handful,
+ * where a trie or a sorted array costs a miss for each of the levels it goes down and
+ * would have to be kept beside the table that serves expiry.
  */
 #include "rules/list/list.h"
 
@@ -46,7 +49,11 @@ struct tsn_list {
     uint32_t *heap;
     uint32_t heap_n;
     uint32_t heap_cap;
-    uint64_t lengths; /* bit k: some member has had length k; bit 63: 63 or more */
+    /* Lengths that some member has had: bit k, and the longer ones ascending. */
+    uint64_t lengths;
+    uint32_t *long_lengths;
+    uint32_t n_long_lengths;
+    uint32_t cap_long_lengths;
 };
 
 struct tsn_list *tsn_list_new(enum tsn_type of, uint64_t max)
@@ -72,6 +79,7 @@ void tsn_list_free(struct tsn_list *list)
     free(list->entries);
     free(list->table);
     free(list->heap);
+    free(list->long_lengths);
     free(list);
 }
 
@@ -299,6 +307,31 @@ static void grow(struct tsn_list *list)
     }
 }
 
+static void note_length(struct tsn_list *list, uint32_t len)
+{
+    if (len < 64) {
+        list->lengths |= UINT64_C(1) << len;
+        return;
+    }
+    uint32_t at = list->n_long_lengths;
+    while (at > 0 && list->long_lengths[at - 1] > len) {
+        at--;
+    }
+    if (at > 0 && list->long_lengths[at - 1] == len) {
+        return;
+    }
+    if (list->n_long_lengths == list->cap_long_lengths) {
+        list->cap_long_lengths = list->cap_long_lengths ? list->cap_long_lengths * 2 : 8;
+        list->long_lengths =
+            realloc(list->long_lengths, list->cap_long_lengths * sizeof *list->long_lengths);
+        TSN_MUST_ALLOC(list->long_lengths);
+    }
+    memmove(list->long_lengths + at + 1, list->long_lengths + at,
+            (list->n_long_lengths - at) * sizeof *list->long_lengths);
+    list->long_lengths[at] = len;
+    list->n_long_lengths++;
+}
+
 static void add(struct tsn_list *list, uint64_t hash, struct tsn_str s, int64_t i,
                 tsn_event_ms expires_ms)
 {
@@ -330,7 +363,7 @@ static void add(struct tsn_list *list, uint64_t hash, struct tsn_str s, int64_t 
         if (s.len) {
             memcpy(to, s.p, s.len);
         }
-        list->lengths |= UINT64_C(1) << (s.len < 63 ? s.len : 63);
+        note_length(list, s.len);
     }
     list->live++;
     table_insert(list, entry);
@@ -371,11 +404,19 @@ bool tsn_list_has_int(const struct tsn_list *list, int64_t value, tsn_event_ms a
 bool tsn_list_has_prefix_of(const struct tsn_list *list, struct tsn_str value, tsn_event_ms at_ms)
 {
     TSN_MUST(list->of == TSN_TYPE_STRING);
-    for (uint32_t len = 0; len <= value.len; len++) {
-        if (!(list->lengths >> (len < 63 ? len : 63) & 1)) {
-            continue;
+    uint64_t lengths = list->lengths & ~UINT64_C(1); /* an empty member is no prefix */
+    for (; lengths; lengths &= lengths - 1) {
+        uint32_t len = (uint32_t)__builtin_ctzll(lengths);
+        if (len > value.len) {
+            return false;
         }
         if (tsn_list_has_string(list, (struct tsn_str){value.p, len}, at_ms)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < list->n_long_lengths && list->long_lengths[i] <= value.len; i++) {
+        struct tsn_str head = {value.p, list->long_lengths[i]};
+        if (tsn_list_has_string(list, head, at_ms)) {
             return true;
         }
     }

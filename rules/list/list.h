@@ -35,7 +35,9 @@ void tsn_list_add_int(struct tsn_list *list, int64_t value, tsn_event_ms expires
 bool tsn_list_has_string(const struct tsn_list *list, struct tsn_str value, tsn_event_ms at_ms);
 bool tsn_list_has_int(const struct tsn_list *list, int64_t value, tsn_event_ms at_ms);
 
-/* Is some member a prefix of the value? O(length of the value) probes. */
+/* Is some member a prefix of the value at this event time? One probe for each
+ * different length of members up to that of the value, however many members there
+ * are. An empty member is no prefix: it would be one of everything. */
 bool tsn_list_has_prefix_of(const struct tsn_list *list, struct tsn_str value, tsn_event_ms at_ms);
 
 /* Forgets entries with expires_ms <= until_ms. The caller passes a time before

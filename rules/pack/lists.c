@@ -206,7 +206,7 @@ static void list_declaration(struct pack *p, int at, const struct tsn_yaml_node 
     static const char *const known[] = {"of",  "file",  "values",     "ttl",
                                         "max", "match", "description"};
     static const char *const of_words[] = {"string", "int"};
-    static const char *const match_words[] = {"exact"};
+    static const char *const match_words[] = {"exact", "prefix"};
     struct tsn_list_decl *decl = &p->list_decls[at];
     if (!tsn_yaml_is_map(p->doc, node, "a list")) {
         return;
@@ -226,11 +226,11 @@ static void list_declaration(struct pack *p, int at, const struct tsn_yaml_node 
     decl->max = (uint64_t)max;
     int match = 0;
     const struct tsn_yaml_node *how = tsn_yaml_get(node, "match");
-    if (how && strcmp(how->kind == TSN_YAML_SCALAR ? how->text : "", "prefix") == 0) {
-        tsn_yaml_error(p->doc, how, "leave it out and write hasPrefixIn(value, lists.<name>)",
-                       "whether a list holds prefixes is said where it is used");
-    } else {
-        tsn_yaml_word(p->doc, how, "'match'", match_words, 1, &match);
+    tsn_yaml_word(p->doc, how, "'match'", match_words, 2, &match);
+    decl->prefixes = match == 1;
+    if (decl->prefixes && decl->of != TSN_TYPE_STRING) {
+        tsn_yaml_error(p->doc, how, "write of: string, or leave 'match' out",
+                       "only a list of string holds prefixes");
     }
     const struct tsn_yaml_node *file = tsn_yaml_get(node, "file");
     const struct tsn_yaml_node *values = tsn_yaml_get(node, "values");
@@ -281,6 +281,7 @@ void tsn_pack_lists(struct pack *p)
             .name = tsn_arena_printf(&p->scratch, "lists.%s", name),
             .element = p->list_decls[at].of,
             .list = (uint32_t)at,
+            .prefixes = p->list_decls[at].prefixes,
         };
         if (!p->lists[at].initial) {
             p->lists[at].initial = tsn_list_new(TSN_TYPE_STRING, 0);

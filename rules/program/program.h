@@ -241,7 +241,8 @@ struct tsn_list_decl {
     enum tsn_type of;
     tsn_duration_ms ttl_ms; /* entries added by rules; 0: forever */
     uint64_t max;
-    bool written; /* some rule adds to it */
+    bool written;  /* some rule adds to it */
+    bool prefixes; /* entries are prefixes: the expressions that ask know it already */
     const struct tsn_list *initial;
     uint64_t version; /* hash of the contents */
 };

@@ -85,8 +85,10 @@ static struct tsn_expr_set *new_set(void)
     struct tsn_expr_name copy[INPUTS];
     memcpy(copy, names, sizeof names);
     copy[4].dict = &dict;
-    static const struct tsn_expr_list lists[] = {{"lists.known", TSN_TYPE_STRING, 0}};
-    struct tsn_expr_env env = {.names = copy, .n_names = INPUTS, .lists = lists, .n_lists = 1};
+    static const struct tsn_expr_list lists[] = {
+        {.name = "lists.known", .element = TSN_TYPE_STRING, .list = 0},
+        {.name = "lists.heads", .element = TSN_TYPE_STRING, .list = 1, .prefixes = true}};
+    struct tsn_expr_env env = {.names = copy, .n_names = INPUTS, .lists = lists, .n_lists = 2};
     return tsn_expr_set_new(&env);
 }
 
@@ -148,6 +150,9 @@ static const struct {
     {"call.s in ['abc', 'x']", {"true", "false", "false"}, "text in a list"},
     {"call.s in lists.known", {"true", "false", "false"}, "handle"},
     {"hasPrefixIn(call.s, lists.known)", {"true", "false", "false"}, "prefix"},
+    {"call.s in lists.heads", {"true", "false", "false"}, "a list of prefixes"},
+    {"hasPrefixIn(call.s, lists.heads)", {"true", "false", "false"}, "the same, said in full"},
+    {"!('xabc' in lists.heads)", {"true", "true", "true"}, "a prefix stands at the beginning"},
     {"size(call.s)", {"3", "0", "3"}, "code points"},
     {"call.s.startsWith('x')", {"false", "false", "true"}, "text"},
     {"call.n > 5 ? 'big' : 'small'", {"'big'", "missing", "error"}, "condition decides"},
@@ -169,7 +174,9 @@ static void rows_and_columns_give_the_expected_answers(void **state)
     set_column(4, inputs.kind, &inputs.valid, &inputs.error);
     struct tsn_list *list = tsn_list_new(TSN_TYPE_STRING, 0);
     tsn_list_add_string(list, (struct tsn_str){"abc", 3}, TSN_LIST_FOREVER);
-    const struct tsn_list *handles[] = {list};
+    struct tsn_list *heads = tsn_list_new(TSN_TYPE_STRING, 0);
+    tsn_list_add_string(heads, (struct tsn_str){"ab", 2}, TSN_LIST_FOREVER);
+    const struct tsn_list *handles[] = {list, heads};
     static const tsn_event_ms times[ROWS];
     struct tsn_frame frame = {
         .n_rows = ROWS, .inputs = columns, .lists = handles, .time_ms = times};
@@ -205,6 +212,7 @@ static void rows_and_columns_give_the_expected_answers(void **state)
         tsn_diags_free(&diags);
     }
     tsn_list_free(list);
+    tsn_list_free(heads);
 }
 
 static const struct {

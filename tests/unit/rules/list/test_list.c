@@ -87,6 +87,17 @@ static void a_member_can_be_a_prefix(void **state)
     tsn_list_free(list);
 }
 
+static void an_empty_member_is_no_prefix(void **state)
+{
+    (void)state;
+    struct tsn_list *list = tsn_list_new(TSN_TYPE_STRING, 0);
+    tsn_list_add_string(list, str(""), TSN_LIST_FOREVER); /* a rule adds what a record holds */
+    assert_true(tsn_list_has_string(list, str(""), 0));
+    assert_false(tsn_list_has_prefix_of(list, str("+99912"), 0));
+    assert_false(tsn_list_has_prefix_of(list, str(""), 0));
+    tsn_list_free(list);
+}
+
 static void a_copy_is_independent_and_keeps_the_order(void **state)
 {
     (void)state;
@@ -215,6 +226,47 @@ static void random_operations_match_a_naive_list(void **state)
     }
 }
 
+/* Texts of two letters: prefixes of each other all the time, up to 200 bytes long. */
+static struct tsn_str random_word(uint64_t *random, char *out)
+{
+    uint32_t len = (uint32_t)(next_random(random) % (next_random(random) % 8 ? 12 : 200)) + 1;
+    for (uint32_t i = 0; i < len; i++) {
+        out[i] = next_random(random) % 5 == 0 ? 'b' : 'a';
+    }
+    return (struct tsn_str){out, len};
+}
+
+static void random_prefixes_match_a_naive_scan(void **state)
+{
+    (void)state;
+    int n_found = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        uint64_t random = seed;
+        uint64_t max = seed % 2 ? 0 : 20;
+        struct tsn_list *list = tsn_list_new(TSN_TYPE_STRING, max);
+        for (int step = 0; step < 300; step++) {
+            char text[200];
+            tsn_event_ms expires = step + 1 + (tsn_event_ms)(next_random(&random) % 60);
+            if (step % 4 == 0) {
+                tsn_list_add_string(list, random_word(&random, text), expires);
+            } else if (step % 29 == 0) {
+                tsn_list_expire(list, step);
+            }
+            struct tsn_str value = random_word(&random, text);
+            bool want = false;
+            for (size_t i = 0; i < tsn_list_size(list); i++) {
+                struct tsn_list_entry e = tsn_list_at(list, i);
+                want |= step < e.expires_ms && e.s.len <= value.len &&
+                        memcmp(e.s.p, value.p, e.s.len) == 0;
+            }
+            n_found += want;
+            assert_int_equal(tsn_list_has_prefix_of(list, value, step), want);
+        }
+        tsn_list_free(list);
+    }
+    assert_true(n_found > 1000 && n_found < 17000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +274,8 @@ int main(void)
         cmocka_unit_test(ints_are_compared_whole),
         cmocka_unit_test(a_full_list_loses_the_entry_that_expires_first),
         cmocka_unit_test(a_member_can_be_a_prefix),
+        cmocka_unit_test(an_empty_member_is_no_prefix),
+        cmocka_unit_test(random_prefixes_match_a_naive_scan),
         cmocka_unit_test(a_copy_is_independent_and_keeps_the_order),
         cmocka_unit_test(random_operations_match_a_naive_list),
     };

@@ -411,9 +411,61 @@ static void what_is_likely_a_slip_is_a_warning(void **state)
     }
 }
 
+/* A list of prefixes is asked in the usual words, in conditions and in exceptions. */
+static void a_list_may_hold_prefixes(void **state)
+{
+    (void)state;
+    compile("lists:\n"
+            "  gangs: { of: string, match: prefix, values: ['+99912', 'A1'], ttl: 1d, max: 9 }\n"
+            "  shops: { of: string, match: exact, values: ['A1'] }\n"
+            "rules:\n"
+            "  - id: r\n"
+            "    event: pay\n"
+            "    when: 'pay.payer in lists.gangs'\n"
+            "    reason: x\n"
+            "    exceptions:\n"
+            "      - { name: a, until: 2030-01-01, fields: payee, values: lists.shops }\n"
+            "    do: [{ add_to_list: gangs, value: payee }]\n");
+    assert_true(prog->lists[0].prefixes);
+    assert_false(prog->lists[1].prefixes);
+    const struct tsn_event_type *pay = &prog->types[0];
+    static const struct {
+        const char *payer;
+        const char *payee;
+        bool fires;
+        bool is_let_off;
+    } rows[] = {
+        {"+99912001", "A12", true, false},
+        {"+9991", "A1", false, true},
+        {"A1", "", true, false},
+        {"xA1", "A", false, false},
+    };
+    struct tsn_eval *eval = tsn_eval_new(pay->exprs);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t valid = 1;
+        struct tsn_str payer = {rows[i].payer, (uint32_t)strlen(rows[i].payer)};
+        struct tsn_str payee = {rows[i].payee, (uint32_t)strlen(rows[i].payee)};
+        struct tsn_column columns[16] = {{0}};
+        columns[tsn_event_type_field(pay, "payer")] =
+            (struct tsn_column){.rep = TSN_REP_STRING, .str = &payer, .valid = &valid};
+        columns[tsn_event_type_field(pay, "payee")] =
+            (struct tsn_column){.rep = TSN_REP_STRING, .str = &payee, .valid = &valid};
+        const struct tsn_list *lists[] = {prog->lists[0].initial, prog->lists[1].initial};
+        tsn_event_ms time = 0;
+        tsn_eval_begin(eval, &(struct tsn_frame){1, columns, lists, &time});
+        struct tsn_value value;
+        tsn_eval_row(eval, prog->rules[0].when, 0, &value);
+        assert_int_equal(value.b, rows[i].fires);
+        tsn_eval_row(eval, prog->rules[0].exceptions[0].expr, 0, &value);
+        assert_int_equal(value.b, rows[i].is_let_off);
+    }
+    tsn_eval_free(eval);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_list_may_hold_prefixes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_feature_is_read_in_several_roles, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_kept_as_their_fields_are, setup, teardown),
         cmocka_unit_test_setup_teardown(delay_seen_and_caps_reach_the_program, setup, teardown),

@@ -131,8 +131,10 @@ static const struct slip slips[] = {
      "an empty value"},
     {"known: { of: string, values: [x] }", "known: { of: string, file: @a, values: [x] }",
      "'file' or 'values', not both"},
-    {"known: { of: string, values: [x] }", "known: { of: string, match: @prefix }",
-     "said where it is used"},
+    {"known: { of: string, values: [x] }", "known: { of: int, match: @prefix }",
+     "only a list of string holds prefixes"},
+    {"known: { of: string, values: [x] }", "known: { of: string, match: @prefx }",
+     "unknown value of 'match': 'prefx'; did you mean 'prefix'?"},
     {"ttl: 1d", "ttl: @1y", "'ttl' must be a duration, not '1y'"},
     {"max: 10 }\nfeatures", "max: @0 }\nfeatures", "'max' must lie between 1 and"},
     /* features */
