@@ -73,6 +73,8 @@ struct tsn_config *tsn_config_parse(const char *path, const char *text, size_t l
                                     struct tsn_diags *diags)
 {
     struct tsn_config *config = config_new(path);
+    config->text = tsn_arena_strdup(&config->arena, text, len);
+    config->text_len = len;
     size_t errors_before = diags->n_errors;
     char *copy = tsn_arena_strdup(&config->arena, path, strlen(path));
     struct tsn_config_read r = {.config = config, .folder = dirname(copy)};

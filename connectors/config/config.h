@@ -81,6 +81,8 @@ struct tsn_source {
 struct tsn_config {
     struct tsn_arena arena;
     const char *file;
+    const char *text; /* of the file: messages show the line they speak of */
+    size_t text_len;
     const char *instance; /* names group id, transactional id and Redis keys */
     const char *pack;     /* path, resolved against the configuration's folder */
     struct tsn_engine_settings engine;

@@ -18,7 +18,7 @@ struct compile {
     ((c)->ok = false,                                                                              \
      tsn_diags_add((c)->diags, TSN_SEVERITY_ERROR,                                                 \
                    (struct tsn_place){(c)->config->file, (place_of)->line, (place_of)->column},    \
-                   NULL, 0, (advice), __VA_ARGS__))
+                   (c)->config->text, (c)->config->text_len, (advice), __VA_ARGS__))
 
 static const char *rep_word(enum tsn_rep rep)
 {

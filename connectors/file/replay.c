@@ -57,10 +57,9 @@ static bool source_of(struct run *run, size_t i, struct tsn_diags *diags)
     return run->inputs[i].decoder != NULL;
 }
 
-static bool open_inputs(struct run *run, struct tsn_diags *diags)
+static bool resolve_sources(struct run *run, struct tsn_diags *diags)
 {
-    const struct tsn_file_replay *replay = run->replay;
-    run->n = replay->n_inputs;
+    run->n = run->replay->n_inputs;
     run->inputs = calloc(run->n + 1, sizeof *run->inputs);
     run->origins = calloc(run->n + 1, sizeof *run->origins);
     TSN_MUST_ALLOC(run->inputs);
@@ -69,6 +68,13 @@ static bool open_inputs(struct run *run, struct tsn_diags *diags)
     for (size_t i = 0; i < run->n; i++) {
         ok = source_of(run, i, diags) && ok;
     }
+    return ok;
+}
+
+static bool open_inputs(struct run *run, struct tsn_diags *diags)
+{
+    const struct tsn_file_replay *replay = run->replay;
+    bool ok = resolve_sources(run, diags);
     for (size_t i = 0; ok && i < run->n; i++) {
         run->inputs[i].lines = tsn_lines_open(replay->inputs[i].path, run->failure);
         run->inputs[i].rows = tsn_batch_new(replay->prog, CHUNK_ROWS);
@@ -284,6 +290,14 @@ static bool flush(struct run *run)
         }
     }
     return written(run);
+}
+
+bool tsn_file_replay_check(const struct tsn_file_replay *replay, struct tsn_diags *diags)
+{
+    struct run run = {.replay = replay};
+    bool ok = resolve_sources(&run, diags);
+    close_all(&run);
+    return ok;
 }
 
 bool tsn_file_replay(const struct tsn_file_replay *replay, struct tsn_file_result *result,

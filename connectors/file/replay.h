@@ -57,6 +57,10 @@ struct tsn_file_result {
     bool stopped; /* by progress */
 };
 
+/* Would tsn_file_replay begin? Each source is known and its mapping fits the pack. For
+ * a caller that opens its outputs, and so empties them, only then. Errors in diags. */
+bool tsn_file_replay_check(const struct tsn_file_replay *replay, struct tsn_diags *diags);
+
 /* False with a failure (input missing, unreadable, disk full) or with errors in
  * diags (an unknown source, a mapping that does not fit the pack). What was written
  * until then is whole lines. */

@@ -292,6 +292,20 @@ static bool outputs_are_apart(const struct arguments *args)
     return true;
 }
 
+/* Before any output is opened, and so emptied. */
+static bool inputs_are_there(const struct arguments *args)
+{
+    for (size_t i = 0; i < args->n_inputs; i++) {
+        const char *path = args->inputs[i].path;
+        if (strcmp(path, "-") != 0 && access(path, R_OK) != 0) {
+            fprintf(stderr, "tocsin replay: input '%s' cannot be opened: %s\n", path,
+                    strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool open_output(const char *path, FILE **out)
 {
     if (!path) {
@@ -367,9 +381,11 @@ static int replay_files(const struct arguments *args, const struct tsn_config *c
         .batch_rows = args->batch_rows,
     };
     int code = TSN_EXIT_CONFIG;
-    if (open_output(args->alerts, &options.alerts) &&
-        open_output(args->features, &options.features) &&
-        open_output(args->rejects, &options.rejects)) {
+    if (!tsn_file_replay_check(&options, diags)) {
+        tsn_diags_print(diags, stderr);
+    } else if (inputs_are_there(args) && open_output(args->alerts, &options.alerts) &&
+               open_output(args->features, &options.features) &&
+               open_output(args->rejects, &options.rejects)) {
         code = replay(args, &options, diags);
     }
     bool closed = close_output(args->alerts, options.alerts);

@@ -60,6 +60,12 @@ says "an input that is a folder" 3 "input '.' is a folder; name a file of lines"
     "$tocsin" replay --config c.yaml --input calls=.
 says "an unknown source has its nearest name" 3 "$(printf '%s\n' "c.yaml: error: there is no source 'cals'" "did you mean 'calls'")" \
     "$tocsin" replay --config c.yaml --input "cals=$data/calls.ndjson"
+echo kept >earlier
+says "an unknown source beside an output" 3 "there is no source 'cals'" \
+    "$tocsin" replay --config c.yaml --input "cals=$data/calls.ndjson" --alerts earlier
+says "a missing input beside an output" 3 "input 'nowhere.ndjson' cannot be opened" \
+    "$tocsin" replay --config c.yaml --input calls=nowhere.ndjson --alerts earlier
+[ "$(cat earlier)" = kept ] && ok "... which keeps what it held" || not_ok "... which keeps what it held" "$(cat earlier)"
 says "an output in no folder" 3 "output 'no/such' cannot be written: No such file" \
     "$tocsin" replay --config c.yaml --input "$calls" --alerts no/such
 says "a full disk" 6 'the alerts cannot be written: No space left on device' \
@@ -80,7 +86,7 @@ refused "an unknown key at the top" 3 \
 refused "a required field that no mapping names" 3 \
     "c.yaml:8:3: error: source 'calls' says nothing about the required field 'caller'" '/^      caller:/d'
 refused "a field that the event type does not have" 3 \
-    "$(printf '%s\n' "c.yaml:13:7: error: event type 'call' has no field 'callr'" "did you mean 'caller'")" 's/caller: .a/callr: \/a/'
+    "$(printf '%s\n' "c.yaml:13:7: error: event type 'call' has no field 'callr'" ' callr: /a' "did you mean 'caller'")" 's/caller: .a/callr: \/a/'
 refused "an event type that the pack does not have" 3 \
     "$(printf '%s\n' "pack 'corner' has no event type 'cal'" "did you mean 'call'")" 's/event: call$/event: cal/'
 refused "a duration without its unit" 3 \
