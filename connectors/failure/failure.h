@@ -36,6 +36,7 @@ enum tsn_exit {
     TSN_EXIT_UNAVAILABLE = 4, /* a server stayed away longer than allowed */
     TSN_EXIT_REFUSED = 5,     /* state, log or topics do not fit: needs a person */
     TSN_EXIT_FATAL = 6,       /* went wrong at run time; a restart may help */
+    TSN_EXIT_FENCED = 7,      /* run --when-fenced exit: another instance leads now */
 };
 
 /* Fills *failure; returns false, so that `return tsn_fail(...)` reads well. */

@@ -189,7 +189,8 @@ struct tsn_leader;
 
 struct tsn_leader *tsn_leader_open(const struct tsn_config *config, struct tsn_failure *failure);
 void tsn_leader_close(struct tsn_leader *leader);
-/* Does this process own the manifest's partition? */
+/* Does this process own the manifest's partition? False also while that is doubtful:
+ * for 3 s after the process was stopped for 4 s or longer. Any thread. */
 bool tsn_leader_is(const struct tsn_leader *leader);
 /* Readable whenever the answer changed; the caller reads 8 bytes from it. */
 int tsn_leader_fd(const struct tsn_leader *leader);

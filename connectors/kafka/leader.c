@@ -6,18 +6,25 @@
  * which fences the one before. The thread reads (and drops) what arrives, so that
  * its membership stays alive exactly as long as the process runs: a stopped process
  * loses the seat after session.timeout.ms.
+ *
+ * A process that was stopped and goes on still believes what it knew before. Who leads
+ * on that belief would fence the one who took over, so a seat counts only while the
+ * thread runs, and after a gap only when the group had time to say that it is gone.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "connectors/kafka/connection.h"
 #include "connectors/kafka/kafka.h"
 #include "rules/must/must.h"
 
-enum { END_TIMEOUT_MS = 5000 };
+/* GAP_MS: shorter than any session time-out a broker allows (6 s) less a heartbeat.
+ * DOUBT_MS: two heartbeats, after which the group has answered. */
+enum { END_TIMEOUT_MS = 5000, POLL_MS = 100, GAP_MS = 4000, DOUBT_MS = 3000 };
 
 struct tsn_leader {
     struct tsn_client_news news; /* first: the library's opaque points to it */
@@ -25,14 +32,43 @@ struct tsn_leader {
     pthread_t thread;
     _Atomic int stop;
     _Atomic int leads;
+    _Atomic int64_t polled_ms; /* when the thread ran last */
+    _Atomic int64_t doubt_ms;  /* until then the seat is doubted */
     int changed;
 };
 
-static void say(struct tsn_leader *leader, int leads)
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void wake(struct tsn_leader *leader)
 {
     uint64_t one = 1;
+    TSN_MUST(write(leader->changed, &one, sizeof one) == sizeof one);
+}
+
+static void say(struct tsn_leader *leader, int leads)
+{
     if (atomic_exchange(&leader->leads, leads) != leads) {
-        TSN_MUST(write(leader->changed, &one, sizeof one) == sizeof one);
+        wake(leader);
+    }
+}
+
+/* After a gap the seat is doubted for a while; when that is over somebody may wait. */
+static void note_gap(struct tsn_leader *leader)
+{
+    int64_t at_ms = now_ms();
+    if (at_ms - atomic_load(&leader->polled_ms) > GAP_MS) {
+        atomic_store(&leader->doubt_ms, at_ms + DOUBT_MS);
+    }
+    atomic_store(&leader->polled_ms, at_ms);
+    int64_t doubt_ms = atomic_load(&leader->doubt_ms);
+    if (doubt_ms && at_ms >= doubt_ms) {
+        atomic_store(&leader->doubt_ms, 0);
+        wake(leader);
     }
 }
 
@@ -67,7 +103,8 @@ static void *attend(void *arg)
 {
     struct tsn_leader *leader = arg;
     while (!atomic_load(&leader->stop)) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(leader->rk, 100);
+        note_gap(leader);
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(leader->rk, POLL_MS);
         if (message) {
             rd_kafka_message_destroy(message);
         }
@@ -89,6 +126,7 @@ struct tsn_leader *tsn_leader_open(const struct tsn_config *config, struct tsn_f
         free(leader);
         return NULL;
     }
+    atomic_store(&leader->polled_ms, now_ms());
     leader->changed = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     TSN_MUST(leader->changed >= 0);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -119,7 +157,8 @@ void tsn_leader_close(struct tsn_leader *leader)
 
 bool tsn_leader_is(const struct tsn_leader *leader)
 {
-    return atomic_load(&leader->leads);
+    return atomic_load(&leader->leads) && !atomic_load(&leader->doubt_ms) &&
+           now_ms() - atomic_load(&leader->polled_ms) <= GAP_MS;
 }
 
 int tsn_leader_fd(const struct tsn_leader *leader)

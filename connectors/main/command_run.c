@@ -11,6 +11,7 @@
 
 static const char help[] =
     "usage: tocsin run --config FILE [--from beginning|end] [--status SECONDS]\n"
+    "                  [--when-fenced follow|exit]\n"
     "\n"
     "Reads the sources, publishes alerts, keeps state: until SIGTERM or SIGINT, which commit,\n"
     "write a checkpoint and exit 0. A second signal ends it at once, still consistent.\n"
@@ -19,10 +20,15 @@ static const char help[] =
     "  --from WHERE      where the very first start begins to read: beginning (the default)\n"
     "                    or end. Later starts go on where the committed manifests stand.\n"
     "  --status SECONDS  between status lines on stderr; default 5, 0 for none\n"
+    "  --when-fenced WHAT  what an instance does that led and finds that another one does:\n"
+    "                    follow it (the default), or exit 7, for a supervisor to restart\n"
     "\n"
-    "A second instance with the same configuration stands by and takes over.\n"
+    "A second instance with the same configuration follows the first, and takes over within\n"
+    "10 s when it dies or hangs.\n"
     "Exit codes: 0 stopped, 2 wrong arguments, 3 configuration or pack refused, 4 a server\n"
-    "stayed away longer than start_timeout, 5 log, topics or state do not fit, 6 failed.\n";
+    "stayed away longer than start_timeout, 5 log, topics or state do not fit, 6 failed, 7 "
+    "another\n"
+    "instance leads.\n";
 
 static int usage(const char *what, const char *argument)
 {
@@ -69,6 +75,11 @@ int tsn_command_run(int argc, char **argv)
             options.from_end = strcmp(value, "end") == 0;
             if (!options.from_end && strcmp(value, "beginning") != 0) {
                 return usage("--from takes 'beginning' or 'end', not", value);
+            }
+        } else if (strcmp(argv[i], "--when-fenced") == 0) {
+            options.exit_when_fenced = strcmp(value, "exit") == 0;
+            if (!options.exit_when_fenced && strcmp(value, "follow") != 0) {
+                return usage("--when-fenced takes 'follow' or 'exit', not", value);
             }
         } else if (strcmp(argv[i], "--status") == 0) {
             char *end;

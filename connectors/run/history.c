@@ -17,6 +17,7 @@ struct tsn_history {
     size_t n_items, item;
     struct tsn_arena arena; /* of the manifest given last */
     uint64_t from;          /* next: skip smaller sequences */
+    int64_t offset;         /* after what was given of the stream */
 };
 
 struct tsn_history *tsn_history_open(const struct tsn_config *config, struct tsn_kafka *kafka,
@@ -54,7 +55,24 @@ static bool stream_open(struct tsn_history *history, int64_t offset, struct tsn_
     struct tsn_reader_partition partition = {
         .topic = history->config->topics.manifest, .partition = 0, .start = offset};
     history->reader = tsn_reader_open(history->config, &partition, 1, 16 << 20, failure);
+    history->offset = offset;
     return history->reader != NULL;
+}
+
+/* Fetches what is there; may be nothing. */
+static bool stream_fill(struct tsn_history *history, struct tsn_failure *failure)
+{
+    tsn_reader_release(history->reader);
+    history->n_items = history->item = 0;
+    tsn_reader_quiet(history->reader);
+    return tsn_reader_fetch(history->reader, 0, history->items, ITEMS, &history->n_items, failure);
+}
+
+static const struct tsn_fetched *stream_take(struct tsn_history *history)
+{
+    const struct tsn_fetched *item = &history->items[history->item++];
+    history->offset = item->kind == TSN_FETCHED_END ? item->offset : item->offset + 1;
+    return item;
 }
 
 /* The next record or the end; waits for it. */
@@ -63,11 +81,7 @@ static bool stream_next(struct tsn_history *history, const struct tsn_fetched **
 {
     int64_t give_up_ms = tsn_clock_monotonic_ms() + SILENCE_MS;
     while (history->item == history->n_items) {
-        tsn_reader_release(history->reader);
-        history->n_items = history->item = 0;
-        tsn_reader_quiet(history->reader);
-        if (!tsn_reader_fetch(history->reader, 0, history->items, ITEMS, &history->n_items,
-                              failure)) {
+        if (!stream_fill(history, failure)) {
             return false;
         }
         if (history->n_items) {
@@ -84,7 +98,7 @@ static bool stream_next(struct tsn_history *history, const struct tsn_fetched **
         struct tsn_failure ignored;
         tsn_reader_trouble(history->reader, &ignored);
     }
-    *item = &history->items[history->item++];
+    *item = stream_take(history);
     return true;
 }
 
@@ -216,4 +230,49 @@ bool tsn_history_next(struct tsn_history *history, struct tsn_manifest *manifest
             return true;
         }
     }
+}
+
+bool tsn_history_try(struct tsn_history *history, struct tsn_manifest *manifest, bool *found,
+                     int64_t *timestamp_ms, struct tsn_failure *failure)
+{
+    TSN_MUST(history->reader);
+    *found = false;
+    for (;;) {
+        if (history->item == history->n_items) {
+            struct tsn_failure ignored;
+            tsn_reader_trouble(history->reader, &ignored);
+            if (!stream_fill(history, failure)) {
+                return false;
+            }
+            if (!history->n_items) {
+                return true;
+            }
+        }
+        const struct tsn_fetched *item = stream_take(history);
+        if (item->kind == TSN_FETCHED_END) {
+            continue;
+        }
+        tsn_arena_reset(&history->arena);
+        if (!parse(history, item, &history->arena, manifest, failure)) {
+            return false;
+        }
+        if (manifest->sequence >= history->from) {
+            *timestamp_ms = item->timestamp_ms;
+            *found = true;
+            return true;
+        }
+    }
+}
+
+int tsn_history_fd(const struct tsn_history *history)
+{
+    TSN_MUST(history->reader);
+    return tsn_reader_fd(history->reader);
+}
+
+uint64_t tsn_history_behind(const struct tsn_history *history)
+{
+    int64_t end = history->reader ? tsn_reader_end(history->reader, 0) : -1;
+    /* Each manifest is a record and the marker of its transaction. */
+    return end > history->offset ? ((uint64_t)(end - history->offset) + 1) / 2 : 0;
 }

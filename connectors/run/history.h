@@ -35,4 +35,14 @@ bool tsn_history_seek(struct tsn_history *history, uint64_t sequence, struct tsn
 bool tsn_history_next(struct tsn_history *history, struct tsn_manifest *manifest, bool *end,
                       int64_t *timestamp_ms, struct tsn_failure *failure);
 
+/* The same for whoever follows: never waits. *found false: nothing more is committed
+ * as far as is known; wait for tsn_history_fd and ask again. */
+bool tsn_history_try(struct tsn_history *history, struct tsn_manifest *manifest, bool *found,
+                     int64_t *timestamp_ms, struct tsn_failure *failure);
+/* Readable when there may be more. After a seek. */
+int tsn_history_fd(const struct tsn_history *history);
+/* Manifests between the one given last and the end of the topic, as of the last fetch;
+ * aborted transactions count as well. A local read. */
+uint64_t tsn_history_behind(const struct tsn_history *history);
+
 #endif

@@ -55,8 +55,18 @@ struct live {
     int64_t status_ms;
     uint64_t status_rows;
     uint64_t n_alerts, n_rejects;
+    bool alert_said; /* the first one of this term */
     int64_t now_ms;
 };
+
+/* "WHAT N ms after the start: servers 12 ms, pack 3 ms, ..." */
+static void say_stages(const struct tsn_session *session, const char *what)
+{
+    char text[TSN_STAGES_TEXT_MAX];
+    tsn_stages_text(&session->stages, text);
+    tsn_log("%s %" PRId64 " ms after %s: %s", what, tsn_stages_total_ms(&session->stages),
+            session->took_over ? "the seat was ours" : "the start", text);
+}
 
 /* ---- output --------------------------------------------------------------------------------- */
 
@@ -195,6 +205,19 @@ static void close_interval(struct live *live, bool with_cut)
     memcpy(live->program, live->machine->bundle->prog->hash, sizeof live->program);
 }
 
+/* How long people waited for the first warning after a start or a takeover. */
+static void say_first_alert(struct live *live)
+{
+    const struct tsn_interval *done =
+        live->filling == &live->intervals[0] ? &live->intervals[1] : &live->intervals[0];
+    if (live->alert_said || !done->n_alerts) {
+        return;
+    }
+    live->alert_said = true;
+    tsn_stages_mark(&live->session->stages, "first alert");
+    say_stages(live->session, "first alert of this term committed");
+}
+
 static bool confirmed(struct live *live, enum tsn_publishing state)
 {
     if (state == TSN_PUBLISHING_DONE) {
@@ -207,6 +230,7 @@ static bool confirmed(struct live *live, enum tsn_publishing state)
         if (live->cut == CUT_TAKEN) {
             begin_write(live);
         }
+        say_first_alert(live);
     }
     return state != TSN_PUBLISHING_FAILED;
 }
@@ -530,7 +554,10 @@ bool tsn_session_live(struct tsn_session *session, struct tsn_failure *failure)
     live.machine->visitor = &visitor;
     bool ok = begin(&live, failure);
     if (ok) {
-        tsn_log("live at manifest %" PRIu64, session->sequence);
+        char what[64];
+        tsn_stages_mark(&session->stages, "going live");
+        snprintf(what, sizeof what, "live at manifest %" PRIu64 ",", session->sequence);
+        say_stages(session, what);
     }
     while (ok && !tsn_signals_stop()) {
         ok = turn(&live, failure);

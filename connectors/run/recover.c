@@ -1,19 +1,17 @@
-/* Recovery: from nothing to the newest committed manifest.
+/* Taking over: the seat is ours; from what was followed to the one who publishes.
  *
  * Fencing comes first: only when the one before can commit no more is the tail of
- * the manifest topic final. Then checkpoint, then the manifests after it, replayed
- * muted and with no transaction open (a long replay would time it out). What cannot
- * be replayed is refused with the remedy, never skipped in silence: the exception is
- * a start without any checkpoint, which begins with the oldest data that Kafka holds
- * and says from when history is whole.
+ * the manifest topic final. Then the store under our own name, then what he committed
+ * last. Whoever had no time to follow begins with the checkpoint here, in the same way
+ * (follow.c).
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "connectors/run/clock.h"
+#include "connectors/run/fit.h"
 #include "connectors/run/log.h"
 #include "connectors/run/session.h"
 #include "connectors/run/signals.h"
@@ -27,7 +25,7 @@ bool tsn_session_interrupted(const struct tsn_session *session, struct tsn_failu
         tsn_fail(failure, TSN_REMEDY_NONE, "stopped");
         return true;
     }
-    if (!tsn_leader_is(session->leader)) {
+    if (session->leading && !tsn_leader_is(session->leader)) {
         tsn_fail(failure, TSN_REMEDY_STAND_BY, "leadership was lost");
         return true;
     }
@@ -82,113 +80,9 @@ static bool fence(struct tsn_session *session, struct tsn_failure *failure)
     }
 }
 
-/* ---- checks ---------------------------------------------------------------------------------- */
+/* ---- first start ----------------------------------------------------------------------------- */
 
-/* low <= position <= high for every partition. *clip: a position below low is moved
- * there (only without a checkpoint). */
-static bool positions_fit(struct tsn_session *session, int64_t *positions, bool clip,
-                          size_t *n_clipped, struct tsn_failure *failure)
-{
-    *n_clipped = 0;
-    for (size_t i = 0; i < session->origins.n; i++) {
-        const struct tsn_origin *origin = &session->origins.items[i];
-        int64_t low, high;
-        if (tsn_session_interrupted(session, failure) ||
-            !tsn_kafka_watermarks(session->kafka, origin->topic, origin->partition, &low, &high,
-                                  ASK_MS, failure)) {
-            return false;
-        }
-        if (positions[i] > high) {
-            return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                            "kafka: %s/%d ends at offset %" PRId64 ", but the committed manifests "
-                            "stand at %" PRId64 ": the topic was made anew, the cluster is "
-                            "another, or its log was cut. Restore the topic, or start another "
-                            "instance",
-                            origin->topic, (int)origin->partition, high, positions[i]);
-        }
-        if (positions[i] >= low) {
-            continue;
-        }
-        if (!clip) {
-            return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                            "kafka: %s/%d begins at offset %" PRId64 ", but the committed "
-                            "manifests stand at %" PRId64 ": the records between were deleted "
-                            "before they were read (retention is too short for the outage). To "
-                            "go on without them, start another instance; to prevent it, raise "
-                            "retention.ms",
-                            origin->topic, (int)origin->partition, low, positions[i]);
-        }
-        positions[i] = low;
-        ++*n_clipped;
-    }
-    return true;
-}
-
-static bool cluster_fits(struct tsn_session *session, const struct tsn_manifest *last,
-                         struct tsn_failure *failure)
-{
-    if (!last->cluster_id || strcmp(last->cluster_id, session->cluster_id) == 0) {
-        return true;
-    }
-    return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                    "kafka: this cluster is %s, the manifests in topic %s were written on %s: "
-                    "offsets mean nothing here. Point bootstrap.servers to the old cluster, or "
-                    "start another instance",
-                    session->cluster_id, session->config->topics.manifest, last->cluster_id);
-}
-
-/* ---- programs -------------------------------------------------------------------------------- */
-
-/* The program of this hash: the configured one when it is that, else as published.
- * The configured one is compiled again rather than handed over: a replay may change
- * programs away from it and must find it afterwards. */
-static struct tsn_bundle *program_of(struct tsn_session *session, const uint8_t hash[32],
-                                     struct tsn_failure *failure)
-{
-    if (memcmp(session->next->prog->hash, hash, 32) != 0) {
-        return tsn_bundle_fetch(session->config, session->kafka, hash, failure);
-    }
-    struct tsn_diags diags;
-    tsn_diags_init(&diags);
-    struct tsn_bundle *bundle = tsn_bundle_read(session->next->bytes, session->next->len, &diags);
-    TSN_MUST(bundle); /* these bytes have just been compiled */
-    tsn_diags_free(&diags);
-    return bundle;
-}
-
-static bool make_machine(struct tsn_session *session, const uint8_t hash[32],
-                         struct tsn_failure *failure)
-{
-    struct tsn_bundle *bundle = program_of(session, hash, failure);
-    if (!bundle) {
-        return false;
-    }
-    session->machine = tsn_machine_new(session->config, session->keys, bundle,
-                                       session->origins.items, session->origins.n);
-    return true;
-}
-
-/* ---- first start -------------------------------------------------------------------------------
- */
-
-static bool start_positions(struct tsn_session *session, size_t from, int64_t *positions,
-                            struct tsn_failure *failure)
-{
-    for (size_t i = from; i < session->origins.n; i++) {
-        const struct tsn_origin *origin = &session->origins.items[i];
-        int64_t low, high;
-        if (tsn_session_interrupted(session, failure) ||
-            !tsn_kafka_watermarks(session->kafka, origin->topic, origin->partition, &low, &high,
-                                  ASK_MS, failure)) {
-            return false;
-        }
-        positions[i] = session->options->from_end ? high : low;
-    }
-    return true;
-}
-
-static bool first_start(struct tsn_session *session, int64_t *positions,
-                        struct tsn_failure *failure)
+static bool first_start(struct tsn_session *session, struct tsn_failure *failure)
 {
     struct tsn_checkpoint_meta meta = {0};
     if (session->store && !tsn_store_meta(session->store, &meta, failure)) {
@@ -201,203 +95,24 @@ static bool first_start(struct tsn_session *session, int64_t *positions,
                         "begin again, start with another `instance:` name",
                         meta.sequence, session->config->topics.manifest);
     }
-    if (!start_positions(session, 0, positions, failure)) {
+    if (!tsn_origins_find(session->config, session->kafka, NULL, &session->arena, &session->origins,
+                          failure)) {
+        return false;
+    }
+    size_t n = session->origins.n;
+    int64_t *positions = tsn_arena_zalloc(&session->arena, n ? n : 1, sizeof *positions);
+    if (!tsn_fit_start(session, 0, positions, failure)) {
         return false;
     }
     tsn_log("first start: reading %zu partitions from %s", session->origins.n,
             session->options->from_end ? "their end" : "their beginning");
     session->announce = true;
-    return make_machine(session, session->next->prog->hash, failure) &&
+    return tsn_session_machine(session, session->next->prog->hash, failure) &&
            tsn_machine_feed(session->machine, positions, failure);
 }
 
-/* ---- checkpoint
- * ---------------------------------------------------------------------------------- */
-
-static bool checkpoint_fits(struct tsn_session *session, const struct tsn_checkpoint_meta *meta,
-                            const struct tsn_manifest *last, struct tsn_failure *failure)
-{
-    if (strcmp(meta->cluster_id, session->cluster_id) != 0) {
-        return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                        "redis holds a checkpoint of cluster %.63s, this is cluster %s; use "
-                        "another Redis database or another `instance:` name",
-                        meta->cluster_id, session->cluster_id);
-    }
-    if (meta->sequence > last->sequence) {
-        uint64_t newest;
-        if (!tsn_session_tail((void *)(uintptr_t)session->config, &newest, failure)) {
-            return false;
-        }
-        if (newest >= meta->sequence) { /* committed after we read the tail: we were fenced */
-            return tsn_fail(failure, TSN_REMEDY_STAND_BY,
-                            "another instance took over while this one recovered");
-        }
-        return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                        "redis holds a checkpoint of manifest %" PRIu64 ", but topic %s ends with "
-                        "%" PRIu64 ": committed manifests were lost, or the checkpoint is "
-                        "another instance's",
-                        meta->sequence, session->config->topics.manifest, last->sequence);
-    }
-    return true;
-}
-
-/* Loads the newest checkpoint into a new machine; without one session->machine
- * stays NULL. */
-static bool load_checkpoint(struct tsn_session *session, const struct tsn_manifest *last,
-                            struct tsn_failure *failure)
-{
-    struct tsn_checkpoint_meta meta = {0};
-    if (!session->store) {
-        return true;
-    }
-    if (!tsn_store_meta(session->store, &meta, failure)) {
-        return false;
-    }
-    if (meta.sequence == 0) {
-        tsn_log("redis holds no checkpoint");
-        return true;
-    }
-    if (!checkpoint_fits(session, &meta, last, failure)) {
-        return false;
-    }
-    if (meta.semantics != TSN_ENGINE_SEMANTICS) {
-        tsn_log("the checkpoint was made by engine semantics %u, this binary has %u: rebuilding "
-                "from Kafka",
-                meta.semantics, (unsigned)TSN_ENGINE_SEMANTICS);
-        return true;
-    }
-    int64_t begun_ms = tsn_clock_monotonic_ms();
-    if (!make_machine(session, meta.program, failure)) {
-        return false;
-    }
-    if (tsn_store_load(session->store, session->machine->eng, &meta, failure)) {
-        session->checkpoint_sequence = meta.sequence;
-        tsn_log("loaded the checkpoint of manifest %" PRIu64 " in %" PRId64 " ms", meta.sequence,
-                tsn_clock_monotonic_ms() - begun_ms);
-        return true;
-    }
-    tsn_machine_free(session->machine);
-    session->machine = NULL;
-    if (failure->remedy != TSN_REMEDY_CONFIG) {
-        return false;
-    }
-    tsn_log("the checkpoint cannot be used: %s: rebuilding from Kafka", failure->text);
-    return true;
-}
-
-/* ---- replay
- * --------------------------------------------------------------------------------------- */
-
-struct progress {
-    struct tsn_session *session;
-    uint64_t sequence, last;
-    int64_t said_ms;
-    struct tsn_failure failure; /* why it should stop */
-};
-
-static bool go_on(void *user)
-{
-    struct progress *progress = user;
-    int64_t now_ms = tsn_clock_monotonic_ms();
-    if (now_ms > progress->said_ms + PROGRESS_MS) {
-        tsn_log("replaying manifest %" PRIu64 " of %" PRIu64 ", %" PRIu64 " events so far",
-                progress->sequence, progress->last, progress->session->machine->n_rows);
-        progress->said_ms = now_ms;
-    }
-    return !tsn_session_interrupted(progress->session, &progress->failure);
-}
-
-static void say_whole_from(struct tsn_session *session, int64_t manifest_ms, size_t n_clipped)
-{
-    int64_t from_ms = manifest_ms;
-    for (size_t i = 0; n_clipped && i < session->origins.n_known; i++) {
-        int64_t first_ms = tsn_feed_first_timestamp(session->machine->feed, i);
-        from_ms = first_ms > from_ms ? first_ms : from_ms;
-    }
-    time_t at = (time_t)(from_ms / 1000);
-    struct tm utc;
-    char text[32];
-    gmtime_r(&at, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    tsn_log("state was rebuilt from what Kafka holds: history is whole from %s on; windows that "
-            "reach further back read low until then",
-            text);
-}
-
-/* Opens the feed where `first`, the first manifest to be replayed, begins. */
-static bool feed_before(struct tsn_session *session, const struct tsn_manifest *first,
-                        int64_t *positions, size_t *n_clipped, struct tsn_failure *failure)
-{
-    bool rebuilding = session->checkpoint_sequence == 0;
-    if (!session->machine && !make_machine(session, first->program, failure)) {
-        return false;
-    }
-    return start_positions(session, first->n_origins, positions, failure) &&
-           (tsn_origins_before(first, positions), true) &&
-           positions_fit(session, positions, rebuilding, n_clipped, failure) &&
-           tsn_machine_feed(session->machine, positions, failure);
-}
-
-static bool replay(struct tsn_session *session, const struct tsn_manifest *last, int64_t *positions,
-                   struct tsn_failure *failure)
-{
-    struct progress progress = {.session = session, .last = last->sequence};
-    struct tsn_visitor visitor = {.user = &progress, .go_on = go_on};
-    uint64_t expected = session->checkpoint_sequence ? session->checkpoint_sequence + 1 : 0;
-    int64_t begun_ms = tsn_clock_monotonic_ms();
-    int64_t whole_from_ms = 0;
-    size_t n_clipped = 0;
-    progress.said_ms = begun_ms;
-    if (!tsn_history_seek(session->history, expected, failure)) {
-        return false;
-    }
-    uint64_t begun_at = 0;
-    for (;;) {
-        struct tsn_manifest manifest;
-        int64_t timestamp_ms;
-        bool end;
-        if (!tsn_history_next(session->history, &manifest, &end, &timestamp_ms, failure)) {
-            return false;
-        }
-        if (end) {
-            break;
-        }
-        if (expected && manifest.sequence != expected) {
-            return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                            "topic %s: manifest %" PRIu64 " follows where %" PRIu64 " was "
-                            "expected: records of this topic were deleted; give it "
-                            "retention.ms=-1. To rebuild from what Kafka holds, remove the "
-                            "checkpoint (another Redis database)",
-                            session->config->topics.manifest, manifest.sequence, expected);
-        }
-        if (!begun_at) {
-            begun_at = manifest.sequence;
-            whole_from_ms = manifest.sequence > 1 ? timestamp_ms : 0;
-            if (!feed_before(session, &manifest, positions, &n_clipped, failure)) {
-                return false;
-            }
-            session->machine->visitor = &visitor;
-        }
-        progress.sequence = manifest.sequence;
-        bool ok = tsn_machine_play(session->machine, &manifest, session->kafka, failure);
-        if (!ok && progress.failure.text[0]) {
-            *failure = progress.failure;
-        }
-        if (!ok) {
-            return false;
-        }
-        expected = manifest.sequence + 1;
-    }
-    session->machine->visitor = NULL;
-    tsn_log("replayed manifests %" PRIu64 " to %" PRIu64 " (%" PRIu64 " events) in %" PRId64
-            " ms, muted",
-            begun_at, last->sequence, session->machine->n_rows,
-            tsn_clock_monotonic_ms() - begun_ms);
-    if (n_clipped || (whole_from_ms && !session->checkpoint_sequence)) {
-        say_whole_from(session, whole_from_ms, n_clipped);
-    }
-    return true;
-}
+/* ---- what is left -------------------------------------------------------------------------------
+ */
 
 /* After a replay the feed must stand where the newest manifest says. */
 static bool stands_at(struct tsn_session *session, const struct tsn_manifest *last,
@@ -416,60 +131,113 @@ static bool stands_at(struct tsn_session *session, const struct tsn_manifest *la
     return true;
 }
 
-static bool go_on_from(struct tsn_session *session, const struct tsn_manifest *last,
-                       int64_t *positions, struct tsn_failure *failure)
+/* Nothing was replayed: the checkpoint is of the newest manifest. */
+static bool feed_after(struct tsn_session *session, const struct tsn_manifest *last,
+                       struct tsn_failure *failure)
 {
-    if (!cluster_fits(session, last, failure) || !load_checkpoint(session, last, failure)) {
+    size_t n = session->origins.n;
+    size_t n_clipped;
+    int64_t *positions = tsn_arena_zalloc(&session->arena, n ? n : 1, sizeof *positions);
+    memcpy(positions, last->positions, last->n_origins * sizeof *positions);
+    return tsn_fit_origins(session, last, failure) &&
+           tsn_fit_start(session, last->n_origins, positions, failure) &&
+           tsn_fit_positions(session, positions, false, &n_clipped, failure) &&
+           tsn_machine_feed(session->machine, positions, failure);
+}
+
+static bool go_on_from(struct tsn_session *session, const struct tsn_manifest *last,
+                       struct tsn_failure *failure)
+{
+    if (!session->loaded && !tsn_session_load(session, last, failure)) {
         return false;
     }
+    uint64_t n_left = last->sequence - session->replayed;
+    if (session->replayed > last->sequence) {
+        return tsn_fail(failure, TSN_REMEDY_STAND_BY,
+                        "another instance took over while this one recovered");
+    }
+    if (!tsn_session_replay(session, last->sequence, failure)) {
+        return false;
+    }
+    if (session->took_over) {
+        tsn_log("replayed the last %" PRIu64 " manifests of the leader before", n_left);
+    }
     session->sequence = last->sequence;
-    if (session->checkpoint_sequence == last->sequence) {
-        size_t n_clipped;
-        memcpy(positions, last->positions, last->n_origins * sizeof *positions);
-        return start_positions(session, last->n_origins, positions, failure) &&
-               positions_fit(session, positions, false, &n_clipped, failure) &&
-               tsn_machine_feed(session->machine, positions, failure);
-    }
-    if (!session->checkpoint_sequence) {
-        tsn_log("rebuilding the state from the oldest manifest and data that Kafka holds");
-    }
-    return replay(session, last, positions, failure) && stands_at(session, last, failure);
+    return session->machine->feed ? stands_at(session, last, failure)
+                                  : feed_after(session, last, failure);
+}
+
+/* The newest manifest, read on a stream of its own: history keeps its place. */
+static bool read_tail(struct tsn_session *session, struct tsn_manifest *last, bool *found,
+                      struct tsn_failure *failure)
+{
+    struct tsn_history *history = tsn_history_open(session->config, session->kafka, failure);
+    bool ok = history && tsn_history_tail(history, &session->arena_tail, last, found, failure);
+    tsn_history_close(history);
+    return ok;
 }
 
 /* ---- the door
  * ---------------------------------------------------------------------------------------- */
 
-bool tsn_session_recover(struct tsn_session *session, struct tsn_bundle *bundle,
-                         struct tsn_failure *failure)
+bool tsn_session_begin(struct tsn_session *session, struct tsn_bundle *bundle,
+                       struct tsn_failure *failure)
 {
     tsn_arena_init(&session->arena, 0);
+    tsn_arena_init(&session->arena_tail, 0);
     session->next = bundle;
+    session->history = tsn_history_open(session->config, session->kafka, failure);
+    return session->history &&
+           tsn_kafka_cluster_id(session->kafka, session->cluster_id, ASK_MS, failure) &&
+           tsn_origins_check_topics(session->config, session->kafka, failure);
+}
+
+/* A takeover is measured from the seat on, a start from its beginning. */
+static void sit_down(struct tsn_session *session)
+{
+    session->leading = true;
+    session->took_over = session->caught_up;
+    if (!session->took_over) {
+        tsn_stages_mark(&session->stages, "seat");
+        return;
+    }
+    tsn_stages_begin(&session->stages);
+    int64_t silent_ms = session->replayed_ms ? tsn_clock_wall_ms() - session->replayed_ms : 0;
+    tsn_log("taking over at manifest %" PRIu64 ", %.1f s after it was committed", session->replayed,
+            (double)(silent_ms > 0 ? silent_ms : 0) / 1000);
+}
+
+bool tsn_session_recover(struct tsn_session *session, struct tsn_failure *failure)
+{
     struct tsn_manifest last;
     bool found;
-    if (!tsn_kafka_cluster_id(session->kafka, session->cluster_id, ASK_MS, failure) ||
-        !tsn_origins_check_topics(session->config, session->kafka, failure) ||
-        !fence(session, failure) || (session->store && !tsn_store_claim(session->store, failure))) {
+    sit_down(session);
+    if (!fence(session, failure)) {
         return false;
     }
-    session->history = tsn_history_open(session->config, session->kafka, failure);
-    if (!session->history ||
-        !tsn_history_tail(session->history, &session->arena, &last, &found, failure)) {
+    tsn_stages_mark(&session->stages, "fencing");
+    if (session->store && !tsn_store_claim(session->store, failure)) {
         return false;
     }
-    if (!tsn_origins_find(session->config, session->kafka, found ? &last : NULL, &session->arena,
-                          &session->origins, failure)) {
+    tsn_stages_mark(&session->stages, "store");
+    if (!read_tail(session, &last, &found, failure)) {
         return false;
     }
-    int64_t *positions = tsn_arena_zalloc(
-        &session->arena, session->origins.n ? session->origins.n : 1, sizeof *positions);
-    bool ok = found ? go_on_from(session, &last, positions, failure)
-                    : first_start(session, positions, failure);
-    if (!ok) {
+    tsn_stages_mark(&session->stages, "newest manifest");
+    if (!found && session->loaded) {
+        return tsn_fail(
+            failure, TSN_REMEDY_CONFIG,
+            "topic %s held manifests and holds none any more: it was made anew. Restore "
+            "it; or, to begin again, start with another `instance:` name",
+            session->config->topics.manifest);
+    }
+    if (!(found ? go_on_from(session, &last, failure) : first_start(session, failure))) {
         return false;
     }
+    tsn_stages_mark(&session->stages, "what was left");
     /* Else another program than the configured one is in force, and the first step
      * changes it. */
-    if (memcmp(session->machine->bundle->prog->hash, bundle->prog->hash, 32) == 0) {
+    if (memcmp(session->machine->bundle->prog->hash, session->next->prog->hash, 32) == 0) {
         tsn_bundle_free(session->next);
         session->next = NULL;
     }
@@ -483,4 +251,5 @@ void tsn_session_close(struct tsn_session *session)
     tsn_history_close(session->history);
     tsn_bundle_free(session->next);
     tsn_arena_free(&session->arena);
+    tsn_arena_free(&session->arena_tail);
 }

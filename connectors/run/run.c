@@ -1,7 +1,7 @@
-/* `tocsin run`: waits for its servers, waits for its turn to lead, leads.
+/* `tocsin run`: waits for its servers, follows until it is its turn to lead, leads.
  *
- * A term as leader ends by a stop, by losing the seat (drop everything, wait for the
- * next turn) or by a failure whose remedy says what then. The first start gives up
+ * A term ends by a stop, by being fenced or losing the seat (drop everything, follow
+ * from the newest checkpoint) or by a failure whose remedy says what then. The first start gives up
  * on absent servers after start_timeout; an engine that has been live once never
  * gives up on a server that is away.
  */
@@ -19,7 +19,7 @@
 #include "connectors/run/signals.h"
 #include "rules/must/must.h"
 
-enum { BACK_OFF_MIN_MS = 250, BACK_OFF_MAX_MS = 5000, ASK_MS = 3000, STAND_BY_SAY_MS = 30000 };
+enum { BACK_OFF_MIN_MS = 250, BACK_OFF_MAX_MS = 5000, ASK_MS = 3000 };
 
 struct runner {
     const struct tsn_config *config;
@@ -30,6 +30,8 @@ struct runner {
     struct tsn_leader *leader;
     int64_t give_up_ms; /* of absent servers; INT64_MAX once live */
     int64_t back_off_ms;
+    struct tsn_stages stages; /* of the process's start; then of the term's */
+    bool led;                 /* in the term that ended */
 };
 
 static int exit_of(enum tsn_remedy remedy)
@@ -41,9 +43,10 @@ static int exit_of(enum tsn_remedy remedy)
         return TSN_EXIT_UNAVAILABLE;
     case TSN_REMEDY_CONFIG:
         return TSN_EXIT_REFUSED;
+    case TSN_REMEDY_STAND_BY:
+        return TSN_EXIT_FENCED;
     case TSN_REMEDY_ABORT_TXN:
     case TSN_REMEDY_RECOVER:
-    case TSN_REMEDY_STAND_BY:
     case TSN_REMEDY_FATAL:
         return TSN_EXIT_FATAL;
     }
@@ -135,43 +138,60 @@ static bool open_servers(struct runner *runner, struct tsn_failure *failure)
 
 /* ---- terms ----------------------------------------------------------------------------------- */
 
-static bool await_lead(struct runner *runner)
-{
-    int64_t said_ms = tsn_clock_monotonic_ms() - STAND_BY_SAY_MS + ASK_MS;
-    while (!tsn_signals_stop()) {
-        uint64_t count;
-        if (read(tsn_leader_fd(runner->leader), &count, sizeof count) < 0) {
-            count = 0;
-        }
-        if (tsn_leader_is(runner->leader)) {
-            return true;
-        }
-        int64_t now_ms = tsn_clock_monotonic_ms();
-        if (now_ms - said_ms >= STAND_BY_SAY_MS) {
-            tsn_log("standing by: another instance leads, or the session of one that died has "
-                    "not expired yet");
-            said_ms = now_ms;
-        }
-        struct pollfd fds[] = {{.fd = tsn_leader_fd(runner->leader), .events = POLLIN},
-                               {.fd = tsn_signals_fd(), .events = POLLIN}};
-        poll(fds, 2, 1000);
-    }
-    return false;
-}
-
-/* One term, from taking over to its end. */
-static bool lead(struct runner *runner, struct tsn_failure *failure)
+static struct tsn_bundle *load_pack(const struct runner *runner)
 {
     struct tsn_diags diags;
     tsn_diags_init(&diags);
     struct tsn_bundle *bundle = tsn_bundle_load(runner->config, &diags);
     if (!bundle) {
         tsn_diags_print(&diags, stderr);
-        tsn_diags_free(&diags);
+    }
+    tsn_diags_free(&diags);
+    return bundle;
+}
+
+/* A standby may be older than the pack: what its leader put in force meanwhile must not
+ * be undone by what the file said then. */
+static void renew_pack(const struct runner *runner, struct tsn_session *session)
+{
+    if (!session->took_over) {
+        return;
+    }
+    struct tsn_bundle *bundle = load_pack(runner);
+    if (bundle) {
+        tsn_bundle_free(session->next);
+        session->next = bundle;
+    } else {
+        tsn_log("the pack %s is refused now: see above; going on with the one that was read "
+                "when this instance began to follow",
+                runner->config->pack);
+    }
+    tsn_stages_mark(&session->stages, "pack");
+}
+
+/* From the seat on. */
+static bool lead(struct runner *runner, struct tsn_session *session, struct tsn_failure *failure)
+{
+    runner->led = true;
+    renew_pack(runner, session);
+    if (!tsn_session_recover(session, failure)) {
+        return false;
+    }
+    runner->give_up_ms = INT64_MAX;
+    runner->back_off_ms = BACK_OFF_MIN_MS;
+    return tsn_session_live(session, failure);
+}
+
+/* One term, from following to its end. */
+static bool term(struct runner *runner, struct tsn_failure *failure)
+{
+    runner->led = false;
+    struct tsn_bundle *bundle = load_pack(runner);
+    if (!bundle) {
         return tsn_fail(failure, TSN_REMEDY_CONFIG, "the pack %s was refused: see above",
                         runner->config->pack);
     }
-    tsn_diags_free(&diags);
+    tsn_stages_mark(&runner->stages, "pack");
     struct tsn_session session = {
         .config = runner->config,
         .options = runner->options,
@@ -179,12 +199,12 @@ static bool lead(struct runner *runner, struct tsn_failure *failure)
         .kafka = runner->kafka,
         .store = runner->store,
         .leader = runner->leader,
+        .stages = runner->stages,
     };
-    bool ok = tsn_session_recover(&session, bundle, failure);
-    if (ok) {
-        runner->give_up_ms = INT64_MAX;
-        runner->back_off_ms = BACK_OFF_MIN_MS;
-        ok = tsn_session_live(&session, failure);
+    bool ok = tsn_session_begin(&session, bundle, failure) &&
+              tsn_session_follow(&session, failure) && lead(runner, &session, failure);
+    if (session.caught_up) {
+        runner->give_up_ms = INT64_MAX; /* servers were there, and will be again */
     }
     tsn_session_close(&session);
     return ok;
@@ -206,15 +226,37 @@ static bool renew_store(struct runner *runner, struct tsn_failure *failure)
     return true;
 }
 
+/* Somebody else led, and yet the group may not have told us that our seat is gone:
+ * taking it for ours would fence him, and he us, and so on. A seat asked for anew is
+ * a true one. */
+static bool renew_seat(struct runner *runner, struct tsn_failure *failure)
+{
+    if (!tsn_leader_is(runner->leader)) {
+        return true;
+    }
+    tsn_leader_close(runner->leader);
+    runner->leader = tsn_leader_open(runner->config, failure);
+    return runner->leader != NULL;
+}
+
 static bool terms(struct runner *runner, struct tsn_failure *failure)
 {
-    while (await_lead(runner)) {
-        if (lead(runner, failure)) {
+    while (!tsn_signals_stop()) {
+        if (term(runner, failure)) {
             return true;
         }
+        tsn_stages_begin(&runner->stages);
         if (failure->remedy == TSN_REMEDY_STAND_BY) {
+            if (runner->led && runner->options->exit_when_fenced) {
+                tsn_log("another instance leads: this one stops; since then it has published "
+                        "nothing and written no state");
+                return false;
+            }
             tsn_log("%s: dropping the state, standing by", failure->text);
             nap(BACK_OFF_MIN_MS);
+            if (runner->led && !renew_seat(runner, failure)) {
+                return false;
+            }
         } else if (!try_again(runner, failure)) {
             return failure->remedy == TSN_REMEDY_NONE;
         }
@@ -265,10 +307,13 @@ int tsn_run(const struct tsn_config *config, const struct tsn_run_options *optio
                             .options = options,
                             .back_off_ms = BACK_OFF_MIN_MS,
                             .give_up_ms = tsn_clock_monotonic_ms() + config->start_timeout_ms};
+    tsn_stages_begin(&runner.stages);
     tune_memory();
     tsn_signals_install();
     runner.keys = tsn_run_keys(config, &failure);
-    bool ok = runner.keys && open_servers(&runner, &failure) && terms(&runner, &failure);
+    bool ok = runner.keys && open_servers(&runner, &failure);
+    tsn_stages_mark(&runner.stages, "servers");
+    ok = ok && terms(&runner, &failure);
     if (!ok && failure.remedy != TSN_REMEDY_NONE) {
         tsn_log("%s", failure.text);
     }

@@ -495,6 +495,7 @@ struct tsn_leader {
     int32_t seat;
     unsigned believes; /* answers that are still the old truth after the seat was
                           lost */
+    unsigned waits;    /* answers before the seat is given: time to follow */
     int fd;
 };
 
@@ -505,8 +506,11 @@ struct tsn_leader *tsn_leader_open(const struct tsn_config *config, struct tsn_f
     struct tsn_leader *leader = calloc(1, sizeof *leader);
     TSN_MUST_ALLOC(leader);
     leader->seat = ++world->n_leaders;
-    world->leader = leader->seat;
-    world->leader_pid = getpid();
+    leader->waits = world_dice() % 2 ? 0 : (unsigned)(world_dice() % 200);
+    if (!leader->waits) {
+        world->leader = leader->seat;
+        world->leader_pid = getpid();
+    }
     leader->believes = (unsigned)(world_dice() % 200);
     leader->fd = ready_fd();
     return leader;
@@ -527,6 +531,13 @@ bool tsn_leader_is(const struct tsn_leader *leader)
 {
     struct tsn_leader *own = (struct tsn_leader *)(uintptr_t)leader;
     world_point();
+    if (own->waits > 0) {
+        if (--own->waits == 0) {
+            world->leader = own->seat;
+            world->leader_pid = getpid();
+        }
+        return false;
+    }
     if (world->leader_pid == 0) { /* free: whoever asks first has it */
         world->leader = leader->seat;
         world->leader_pid = getpid();
