@@ -79,7 +79,7 @@ static int key_of(struct keys_draft *draft, int kind, const int *by, int n_by)
 static bool together(const struct tsn_feature *a, const struct tsn_feature *b)
 {
     return a->event == b->event && a->n_by == 1 && b->n_by == 1 && a->by[0] == b->by[0] &&
-           a->entity_kind == b->entity_kind;
+           a->entity_kind == b->entity_kind && a->agg != TSN_AGG_SET && b->agg != TSN_AGG_SET;
 }
 
 enum { GROUP_NEW = UINT32_MAX };
@@ -125,7 +125,7 @@ static bool group_taken(const struct tsn_plan *plan, uint32_t group)
 }
 
 /* Entries of a pair feature go by its own max_keys and its own rows, so a feature
- * by several fields is alone in its stream. */
+ * by several fields is alone in its stream; and so is a set, whose rows are wider. */
 static void streams_group(struct tsn_plan *plan, const struct tsn_plan_order *order,
                           const uint32_t *groups)
 {
@@ -154,6 +154,7 @@ static void streams_group(struct tsn_plan *plan, const struct tsn_plan_order *or
         stream->level = order->value[f];
         stream->kind = order->kind[f];
         stream->pair = first->n_by > 1;
+        stream->set = first->agg == TSN_AGG_SET;
         stream->max_keys = first->max_keys;
         TSN_MUST(!stream->pair || stream->max_keys > 0);
         tsn_plan_stream(plan, stream, features, n_features);

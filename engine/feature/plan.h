@@ -74,6 +74,7 @@ struct tsn_plan_stream {
     int kind;
     int level;
     bool pair;
+    bool set; /* its one feature is a set: rows are kept to be handed out */
     uint64_t max_keys;
     uint64_t identity; /* of its features together: same identity, same rows */
     uint64_t salt;     /* pairs: turns tuple keys into keys of this stream */

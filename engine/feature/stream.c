@@ -20,7 +20,7 @@ static enum tsn_window_kind kind_of(const struct tsn_feature *feature,
                                     const struct tsn_field *field)
 {
     bool text = field->rep == TSN_REP_STRING;
-    if (feature->agg == TSN_AGG_DISTINCT) {
+    if (feature->agg == TSN_AGG_DISTINCT || feature->agg == TSN_AGG_SET) {
         return text || field->rep == TSN_REP_ENUM || field->rep == TSN_REP_DOUBLE
                    ? TSN_WINDOW_HASH
                    : TSN_WINDOW_INTEGER;
@@ -36,10 +36,9 @@ static bool has_value(const struct tsn_feature *feature)
     return feature->agg != TSN_AGG_COUNT && feature->agg != TSN_AGG_TIME_SINCE;
 }
 
-static struct tsn_plan_value *value_of(struct draft *draft, const struct tsn_feature *feature)
+static struct tsn_plan_value *value_of(struct draft *draft, const struct tsn_feature *feature,
+                                       enum tsn_window_kind kind)
 {
-    enum tsn_window_kind kind =
-        kind_of(feature, &draft->prog->types[feature->event].fields[feature->field]);
     for (int v = 0; v < draft->stream->n_values; v++) {
         if (draft->values[v].field == feature->field && draft->values[v].kind == kind) {
             return &draft->values[v];
@@ -47,6 +46,23 @@ static struct tsn_plan_value *value_of(struct draft *draft, const struct tsn_fea
     }
     struct tsn_plan_value *value = &draft->values[draft->stream->n_values++];
     *value = (struct tsn_plan_value){.field = feature->field, .kind = kind};
+    return value;
+}
+
+/* The value that the aggregate is of; NULL if it is of the rows themselves. A set of
+ * strings counts by their hashes and hands out the strings, so it keeps both. */
+static struct tsn_plan_value *values_of(struct draft *draft, const struct tsn_feature *feature,
+                                        struct tsn_plan_value **text)
+{
+    *text = NULL;
+    if (!has_value(feature)) {
+        return NULL;
+    }
+    const struct tsn_field *field = &draft->prog->types[feature->event].fields[feature->field];
+    struct tsn_plan_value *value = value_of(draft, feature, kind_of(feature, field));
+    if (feature->agg == TSN_AGG_SET && field->rep == TSN_REP_STRING) {
+        *text = value_of(draft, feature, TSN_WINDOW_TEXT);
+    }
     return value;
 }
 
@@ -94,6 +110,9 @@ static void words_assign(struct draft *draft)
         }
     }
     TSN_MUST(bit <= 64);
+    if (stream->set) {
+        layout->order = layout->stride++;
+    }
 }
 
 static uint8_t lane_of(const struct tsn_window_layout *layout, const struct tsn_feature *feature)
@@ -154,8 +173,9 @@ static void item_fill(struct draft *draft, const struct tsn_feature *feature,
     if (draft->stream->n_conds > 1) {
         item->need |= UINT64_C(1) << cond;
     }
-    if (has_value(feature)) {
-        struct tsn_plan_value *value = value_of(draft, feature);
+    struct tsn_plan_value *text;
+    struct tsn_plan_value *value = values_of(draft, feature, &text);
+    if (value) {
         const struct tsn_field *field = &draft->prog->types[feature->event].fields[feature->field];
         item->kind = value->kind;
         item->word = value->word;
@@ -166,6 +186,12 @@ static void item_fill(struct draft *draft, const struct tsn_feature *feature,
             item->unit = pow(10.0, field->scale);
         }
     }
+    if (text) {
+        item->text = text->word;
+        item->need |= text->present;
+        text->wanted_by |= UINT64_C(1) << cond;
+    }
+    item->max = feature->max_members;
     bool edges = feature->agg == TSN_AGG_COUNT || feature->agg == TSN_AGG_FIRST ||
                  feature->agg == TSN_AGG_LAST || feature->agg == TSN_AGG_TIME_SINCE;
     item->plain = edges && item->need == 0;
@@ -180,16 +206,15 @@ void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int 
     struct draft draft = {
         .stream = stream,
         .prog = plan->prog,
-        .values = tsn_arena_zalloc(arena, (size_t)n, sizeof *draft.values),
+        .values = tsn_arena_zalloc(arena, (size_t)n + 1, sizeof *draft.values),
         .conds = tsn_arena_alloc(arena, (size_t)n * sizeof *draft.conds),
     };
     lanes_assign(&draft, features, n, arena);
     for (int i = 0; i < n; i++) {
         const struct tsn_feature *feature = &plan->prog->features[features[i]];
         cond_of(&draft, feature->where);
-        if (has_value(feature)) {
-            value_of(&draft, feature);
-        }
+        struct tsn_plan_value *text;
+        values_of(&draft, feature, &text);
     }
     words_assign(&draft);
     stream->layout.n_items = (uint16_t)n;

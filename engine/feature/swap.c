@@ -64,6 +64,7 @@ static void carry_plan(struct carry *carry, const struct tsn_plan *old, const st
         TSN_MUST(k != TSN_NONE);
         carry->cond[cond_index(to, stream, i)] = (int8_t)cond_index(old, from, k);
         carry->word[stream->layout.items[i].word] = from->layout.items[k].word;
+        carry->word[stream->layout.items[i].text] = from->layout.items[k].text;
     }
 }
 
@@ -121,6 +122,9 @@ static bool row_carry(struct tsn_features *feat, const struct carry *carry,
     }
     if (to->layout.has_bits) {
         out[1] = bits;
+    }
+    if (to->set) {
+        out[to->layout.order] = 0;
     }
     return true;
 }

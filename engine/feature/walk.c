@@ -147,7 +147,10 @@ static tsn_event_ms newest_of(const struct tsn_walk *walk, struct tsn_key_rows *
         return keys[owner].newest_ms[row->at];
     }
     const struct tsn_entity *entity = entity_find(feat, &keys[owner], row->at);
-    return entity && entity->newest_ms > row->time_ms ? entity->newest_ms : row->time_ms;
+    tsn_event_ms newest_ms =
+        entity && entity->newest_ms > row->time_ms ? entity->newest_ms : row->time_ms;
+    keys[owner].newest_ms[row->at] = newest_ms; /* for members.c */
+    return newest_ms;
 }
 
 static void items_empty(const struct tsn_walk *walk, int s, const struct tsn_row *row,
@@ -225,7 +228,7 @@ static uint64_t value_word(struct tsn_features *feat, const struct tsn_plan_valu
 
 /* The row as the stream keeps it, in feat->row. */
 static void row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                     const struct tsn_row *row, uint64_t conds)
+                     const struct tsn_row *row, uint64_t conds, uint64_t order)
 {
     const struct tsn_column *fields = feat->types[row->type].inputs;
     feat->row[0] = (uint64_t)row->time_ms;
@@ -242,6 +245,9 @@ static void row_make(struct tsn_features *feat, const struct tsn_plan_stream *st
     }
     if (stream->layout.has_bits) {
         feat->row[1] = bits;
+    }
+    if (stream->set) {
+        feat->row[stream->layout.order] = order;
     }
 }
 
@@ -304,20 +310,24 @@ static struct tsn_cell *row_write(const struct tsn_walk *walk, int s, uint32_t r
     if (!place) {
         place = tsn_entity_cell_add(entity, &feat->pool, (uint16_t)s);
     }
+    uint64_t order = feat->next_order + r;
+    if (stream->set) { /* what a row before this one may still hand out stays */
+        dead_ms = tsn_features_dead(feat, walk->before_ms[0], stream->layout.keep_ms);
+    }
     if (!stream->pair) {
-        row_make(feat, stream, row, conds);
+        row_make(feat, stream, row, conds, order + 1);
         cell_write(feat, stream, (struct tsn_cell **)place, dead_ms);
         return *place;
     }
     if (!*place) {
         *place = tsn_pairs_new(&feat->pool);
     }
-    struct tsn_pair *pair = pair_for_write(feat, stream, (struct tsn_pairs **)place,
-                                           &keys[stream->key], row, feat->next_order + r);
+    struct tsn_pair *pair =
+        pair_for_write(feat, stream, (struct tsn_pairs **)place, &keys[stream->key], row, order);
     if (!pair) {
         return NULL;
     }
-    row_make(feat, stream, row, conds);
+    row_make(feat, stream, row, conds, order + 1);
     cell_write(feat, stream, (struct tsn_cell **)&pair->cell, dead_ms);
     return pair->cell;
 }

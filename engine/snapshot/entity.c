@@ -176,6 +176,9 @@ static bool row_get(struct tsn_snapshot_reader *reader, struct tsn_features *fea
     const struct tsn_field *fields = feat->prog->types[stream->event].fields;
     uint64_t known = stream->n_conds == 64 ? UINT64_MAX : (UINT64_C(1) << stream->n_conds) - 1;
     bool right = true;
+    if (stream->set) {
+        row[stream->layout.order] = 0; /* before every row of a batch */
+    }
     if (stream->layout.has_bits) {
         row[1] = tsn_snapshot_get_count(reader);
     }

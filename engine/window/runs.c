@@ -78,7 +78,7 @@ void tsn_runs_free(struct tsn_cell *cell, const struct tsn_window_layout *layout
 {
     for (int k = 0; k < layout->n_items; k++) {
         struct total *total = &cell->runs->totals[k];
-        if (layout->items[k].agg == TSN_AGG_DISTINCT) {
+        if (layout->items[k].agg == TSN_AGG_DISTINCT || layout->items[k].agg == TSN_AGG_SET) {
             tsn_tally_free(&total->tally, pool);
         } else if (layout->items[k].agg == TSN_AGG_MIN || layout->items[k].agg == TSN_AGG_MAX) {
             tsn_extremes_free(&total->extremes, pool);
@@ -128,6 +128,7 @@ static void enter(struct tsn_pool *pool, const struct tsn_window_item *item, str
         }
         break;
     case TSN_AGG_DISTINCT:
+    case TSN_AGG_SET:
         tsn_tally_add(&total->tally, pool, row[item->word]);
         break;
     case TSN_AGG_FIRST:
@@ -175,6 +176,7 @@ static void leave(const struct tsn_cell *cell, const struct tsn_window_layout *l
         }
         break;
     case TSN_AGG_DISTINCT:
+    case TSN_AGG_SET:
         tsn_tally_remove(&total->tally, row[item->word]);
         break;
     case TSN_AGG_FIRST:
@@ -355,6 +357,9 @@ static bool total_value(const struct tsn_cell *cell, const struct tsn_window_lay
     case TSN_AGG_DISTINCT:
         out->i = total->tally.n;
         return true;
+    case TSN_AGG_SET:
+        out->i = total->tally.n < item->max ? total->tally.n : item->max;
+        return true;
     case TSN_AGG_FIRST:
     case TSN_AGG_LAST:
     case TSN_AGG_TIME_SINCE:
@@ -456,6 +461,7 @@ bool tsn_runs_late(const struct tsn_window_view *view, const struct tsn_window_i
         return total_value(cell, layout, item, &copy, view->time_ms, out);
     }
     case TSN_AGG_DISTINCT:
+    case TSN_AGG_SET:
         if (n_other * 2 >= n * TALLY_COST) {
             return false;
         }

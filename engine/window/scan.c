@@ -34,7 +34,8 @@ void tsn_window_empty(const struct tsn_window_item *item, struct tsn_reading *ou
 {
     out->state = TSN_STATE_MISSING;
     out->i = 0;
-    if (item->agg == TSN_AGG_COUNT || item->agg == TSN_AGG_SUM || item->agg == TSN_AGG_DISTINCT) {
+    if (item->agg == TSN_AGG_COUNT || item->agg == TSN_AGG_SUM || item->agg == TSN_AGG_DISTINCT ||
+        item->agg == TSN_AGG_SET) {
         out->state = TSN_STATE_VALUE; /* the bits of 0 and of 0.0 */
     }
 }
@@ -274,6 +275,10 @@ void tsn_window_scan(const struct tsn_cell *cell, const struct tsn_window_layout
         break;
     case TSN_AGG_DISTINCT:
         scan_distinct(item, pool, row, n, stride, out);
+        break;
+    case TSN_AGG_SET:
+        scan_distinct(item, pool, row, n, stride, out);
+        out->i = out->i < item->max ? out->i : item->max;
         break;
     case TSN_AGG_FIRST:
     case TSN_AGG_LAST:

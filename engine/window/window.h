@@ -48,6 +48,8 @@ struct tsn_window_item {
     bool is_double;
     bool plain;    /* read off the lane's edges: no total to keep */
     bool scanned;  /* sums of doubles: added up on every read, in order */
+    uint8_t text;  /* set of strings: the word of the member itself; 0: it is `word` */
+    uint16_t max;  /* set: members at most */
     double unit;   /* 10^scale: what an average of money is divided by */
     uint64_t need; /* bits a row must have to count */
 };
@@ -66,6 +68,8 @@ struct tsn_window_layout {
     uint8_t n_lanes;
     uint8_t stride; /* words of a row: time, bits if any, values */
     bool has_bits;
+    uint8_t order; /* set: the word that says after which rows of the batch a row was
+                      written; 0: none. Rows of a checkpoint have 0 in it: before all */
     uint8_t n_texts;
     uint8_t texts[62];       /* words that hold text */
     tsn_duration_ms keep_ms; /* largest window + delay */

@@ -61,6 +61,10 @@ uint32_t tsn_check_function(struct tsn_checker *c, const char *name, bool is_met
 uint32_t tsn_check_name(struct tsn_checker *c, const struct tsn_syntax *tree);
 /* has(): the tree inside the parentheses. */
 uint32_t tsn_check_has(struct tsn_checker *c, const struct tsn_syntax *tree, uint32_t at);
+/* size(f.a_set), the tree being what stands between the parentheses; false, and nothing
+ * reported, if it names no set. */
+bool tsn_check_set_size(struct tsn_checker *c, const struct tsn_syntax *tree, uint32_t at,
+                        uint32_t *node);
 /* The list handle that a tree names, or NULL; reports nothing. */
 const struct tsn_expr_list *tsn_check_handle(struct tsn_checker *c, const struct tsn_syntax *tree);
 /* Is this identifier a macro variable or a declared name? */

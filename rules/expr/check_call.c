@@ -578,6 +578,11 @@ uint32_t tsn_check_call(struct tsn_checker *c, const struct tsn_syntax *tree)
             return check_prefix_in(c, tree, handle);
         }
     }
+    uint32_t size;
+    if (tsn_str_is(tree->s, "size") && tree->n_args == 1 &&
+        tsn_check_set_size(c, tree->args[0], tree->at, &size)) {
+        return size;
+    }
     const char *name = tsn_arena_strdup(c->scratch, tree->s.p, tree->s.len);
     if (name[0] == 'n' && strcmp(name, "neg") == 0) {
         return unknown_function(c, name, tree->at); /* the operator's name in the table */

@@ -194,6 +194,11 @@ uint32_t tsn_check_name(struct tsn_checker *c, const struct tsn_syntax *tree)
     }
     size_t n_parts = 0;
     const struct tsn_expr_name *name = longest_name(c, chain, &n_parts);
+    if (name && n_parts == chain->n && name->is_set) {
+        return tsn_check_fail(
+            c, chain->parts[0]->at, tsn_arena_printf(c->scratch, "write size(%s)", name->name),
+            "'%.200s' is a set: an expression can only ask for its size", chain->text);
+    }
     if (name && n_parts == chain->n) {
         return input_node(c, name, TSN_OP_INPUT, chain->parts[0]->at);
     }
@@ -229,6 +234,23 @@ uint32_t tsn_check_has(struct tsn_checker *c, const struct tsn_syntax *tree, uin
         return no_fields(c, chain, n_parts, name->type);
     }
     return input_node(c, name, TSN_OP_HAS, at);
+}
+
+bool tsn_check_set_size(struct tsn_checker *c, const struct tsn_syntax *tree, uint32_t at,
+                        uint32_t *node)
+{
+    struct chain *chain = tsn_arena_alloc(c->scratch, sizeof *chain);
+    if (tree->kind != TSN_SYNTAX_SELECT || !read_chain(c, tree, chain) ||
+        find_local(c, chain->parts[0])) {
+        return false;
+    }
+    size_t n_parts = 0;
+    const struct tsn_expr_name *name = longest_name(c, chain, &n_parts);
+    if (!name || n_parts < chain->n || !name->is_set) {
+        return false;
+    }
+    *node = input_node(c, name, TSN_OP_INPUT, at);
+    return true;
 }
 
 const struct tsn_expr_list *tsn_check_handle(struct tsn_checker *c, const struct tsn_syntax *tree)

@@ -38,6 +38,7 @@ struct tsn_expr_name {
     uint8_t scale;               /* TSN_REP_MONEY */
     const struct tsn_dict *dict; /* TSN_REP_ENUM */
     uint32_t input;
+    bool is_set; /* the int is how many members it has: only size(name) reads it */
 };
 
 /* A list handle `lists.<name>`; `list` indexes tsn_frame.lists. */

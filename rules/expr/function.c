@@ -132,6 +132,7 @@ const struct tsn_macro tsn_macros[] = {
     {"has", "has(transfer.payee)", "is there a value? True or false, never missing"},
     {"coalesce", "coalesce(f.last_amount, 0.0)",
      "the second argument where the first is missing; errors stay errors"},
+    {"size", "size(f.lines_rung)", "how many members a feature that is a `set` has"},
     {"all", "list.all(x, condition)", "true for every element?"},
     {"exists", "list.exists(x, condition)", "true for some element?"},
     {"exists_one", "list.exists_one(x, condition)", "true for exactly one element?"},

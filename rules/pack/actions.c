@@ -26,8 +26,8 @@ static int input_of(struct pack *p, int type, const struct tsn_yaml_node *node, 
 
 static bool is_text(const struct pack_type *t, int input)
 {
-    return tsn_rep_type(t->names[input].rep) == TSN_TYPE_STRING ||
-           tsn_rep_type(t->names[input].rep) == TSN_TYPE_INT;
+    return !t->names[input].is_set && (tsn_rep_type(t->names[input].rep) == TSN_TYPE_STRING ||
+                                       tsn_rep_type(t->names[input].rep) == TSN_TYPE_INT);
 }
 
 /* One source for all event types of the typology, or a map for each. What an event

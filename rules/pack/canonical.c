@@ -217,6 +217,9 @@ uint64_t tsn_pack_feature_identity(struct pack *p, const struct tsn_feature *f, 
     put_u64(&c, (uint64_t)f->exclude_current << 1 | f->at_seen);
     put_u64(&c, f->max_keys);
     put_u64(&c, f->exact_up_to);
+    if (f->max_members) {
+        put_u64(&c, f->max_members);
+    }
     put_expression(&c, where, where_len);
     /* A filter over other features changes when they do. */
     uint32_t expr = f->agg == TSN_AGG_EXPR ? f->expr : f->where;

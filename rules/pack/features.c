@@ -25,10 +25,14 @@ static const struct {
     [TSN_AGG_FIRST] = {"first", true, true, true, true, false},
     [TSN_AGG_LAST] = {"last", true, true, true, true, true},
     [TSN_AGG_TIME_SINCE] = {"time_since", false, false, false, false, true},
+    [TSN_AGG_SET] = {"set", true, false, false, false, false},
 };
 
 static bool field_fits(enum tsn_agg agg, enum tsn_rep rep)
 {
+    if (agg == TSN_AGG_SET) { /* what a list can hold and an entity be named by */
+        return rep == TSN_REP_STRING || rep == TSN_REP_INT;
+    }
     switch (rep) {
     case TSN_REP_INT:
     case TSN_REP_DOUBLE:
@@ -44,9 +48,10 @@ static bool field_fits(enum tsn_agg agg, enum tsn_rep rep)
 
 static const char *fitting(enum tsn_agg agg)
 {
-    return aggregates[agg].others  ? "any field"
-           : aggregates[agg].times ? "an int, double, money, duration or timestamp"
-                                   : "an int, a double or money";
+    return agg == TSN_AGG_SET       ? "a string or an int"
+           : aggregates[agg].others ? "any field"
+           : aggregates[agg].times  ? "an int, double, money, duration or timestamp"
+                                    : "an int, a double or money";
 }
 
 /* What the value of an aggregate is kept as. */
@@ -55,6 +60,7 @@ static void value_form(struct tsn_feature *f, const struct tsn_field *field)
     switch (f->agg) {
     case TSN_AGG_COUNT:
     case TSN_AGG_DISTINCT:
+    case TSN_AGG_SET:
         f->rep = TSN_REP_INT;
         return;
     case TSN_AGG_AVG:
@@ -410,11 +416,36 @@ static bool caps(struct pack *p, struct tsn_feature *f, const struct tsn_yaml_no
     return ok;
 }
 
+/* A set is kept by one field: entries by several are forgotten by themselves, so their
+ * members could not be counted up to `max` as well. */
+static bool set_caps(struct pack *p, struct tsn_feature *f, const struct tsn_yaml_node *node)
+{
+    const struct tsn_yaml_node *max = tsn_yaml_get(node, "max");
+    int64_t value = TSN_SET_DEFAULT;
+    if (f->agg != TSN_AGG_SET) {
+        if (max) {
+            tsn_yaml_error(p->doc, max, f->n_by > 1 ? "write max_keys" : "leave it out",
+                           "'max' bounds the members of a set; this is a %s", tsn_agg_name(f->agg));
+        }
+        return !max;
+    }
+    if (f->n_by > 1) {
+        tsn_yaml_error(p->doc, tsn_yaml_get(node, "by"), "name one field",
+                       "a set is kept by one field, not by %d", f->n_by);
+        return false;
+    }
+    if (max && !tsn_yaml_int(p->doc, max, "'max'", 1, TSN_SET_MAX, &value)) {
+        return false;
+    }
+    f->max_members = (uint16_t)value;
+    return true;
+}
+
 /* An expression feature has no rows, so nothing that speaks of rows. */
 static bool expr_feature(struct pack *p, int feature, const struct tsn_yaml_node *node)
 {
-    static const char *const rows_only[] = {"where",    "by",      "read", "window",     "delay",
-                                            "max_keys", "current", "at",   "exact_up_to"};
+    static const char *const rows_only[] = {"where",    "by",      "read", "window",      "delay",
+                                            "max_keys", "current", "at",   "exact_up_to", "max"};
     struct tsn_feature *f = &p->feature_out[feature];
     f->agg = TSN_AGG_EXPR;
     f->entity_kind = TSN_NONE;
@@ -436,9 +467,9 @@ static bool expr_feature(struct pack *p, int feature, const struct tsn_yaml_node
 static bool feature_keys(struct pack *p, int feature, const struct tsn_yaml_node *node,
                          const struct tsn_yaml_node *key)
 {
-    static const char *const known[] = {"name",     "event",       "where", "aggregate",  "by",
-                                        "read",     "window",      "delay", "current",    "at",
-                                        "max_keys", "exact_up_to", "expr",  "description"};
+    static const char *const known[] = {"name",     "event",       "where", "aggregate",   "by",
+                                        "read",     "window",      "delay", "current",     "at",
+                                        "max_keys", "exact_up_to", "expr",  "description", "max"};
     struct tsn_feature *f = &p->feature_out[feature];
     tsn_yaml_check_keys(p->doc, node, "a feature", known, sizeof known / sizeof known[0]);
     const struct tsn_yaml_node *event = tsn_yaml_get(node, "event");
@@ -474,6 +505,7 @@ static bool feature_keys(struct pack *p, int feature, const struct tsn_yaml_node
         return false;
     }
     ok = caps(p, f, node) && ok;
+    ok = set_caps(p, f, node) && ok;
     return readers(p, feature, tsn_yaml_get(node, "read")) && ok;
 }
 

@@ -319,6 +319,7 @@ static void slot_name(struct pack *p, struct pack_type *t, int slot, bool may_be
         .scale = f->scale,
         .dict = f->dict,
         .input = (uint32_t)(t->n_fields + slot),
+        .is_set = f->agg == TSN_AGG_SET,
     };
 }
 

@@ -57,12 +57,17 @@ const char *tsn_pack_sentence(struct pack *p, const struct tsn_feature *f)
     const struct tsn_yaml_node *where = tsn_yaml_get(node, "where");
     const char *window = tsn_yaml_get(node, "window")->text; /* as the author says it */
     const char *delay = f->delay_ms ? tsn_yaml_get(node, "delay")->text : "";
+    const char *newest =
+        f->agg != TSN_AGG_SET
+            ? ""
+            : tsn_arena_printf(&p->scratch, ", the newest %u at most", (unsigned)f->max_members);
     bool always_before = f->agg == TSN_AGG_LAST || f->agg == TSN_AGG_TIME_SINCE;
-    return tsn_arena_printf(p->mem, "%s by %s%s%s last %s%s%s%s%s", subject(p, f), by_text(p, f),
+    return tsn_arena_printf(p->mem, "%s by %s%s%s last %s%s%s%s%s%s", subject(p, f), by_text(p, f),
                             where ? " where " : "", where ? one_line(p, where) : "", window,
                             f->delay_ms ? ", ending " : "", f->delay_ms ? delay : "",
                             f->delay_ms ? " earlier" : "",
                             f->at_seen                             ? ", as of the newest row seen"
                             : f->exclude_current && !always_before ? ", without this event"
-                                                                   : "");
+                                                                   : "",
+                            newest);
 }

@@ -66,7 +66,7 @@ const char *tsn_level_name(enum tsn_level level)
 const char *tsn_agg_name(enum tsn_agg agg)
 {
     static const char *const names[] = {"count",    "sum",   "avg",  "min",        "max", "stddev",
-                                        "distinct", "first", "last", "time_since", "expr"};
+                                        "distinct", "first", "last", "time_since", "set", "expr"};
     TSN_MUST(agg >= 0 && (size_t)agg < sizeof names / sizeof names[0]);
     return names[agg];
 }

@@ -32,7 +32,9 @@ enum {
     TSN_FEATURES_MAX = 4096,
     TSN_RULES_MAX = 16384,
     TSN_TYPOLOGIES_MAX = 1024,
-    TSN_BY_MAX = 4, /* fields that together name an entity entry */
+    TSN_BY_MAX = 4,      /* fields that together name an entity entry */
+    TSN_SET_MAX = 10000, /* members of a set: a hit may be handed out to each of them */
+    TSN_SET_DEFAULT = 1000,
 };
 
 enum tsn_level {
@@ -95,6 +97,7 @@ enum tsn_agg {
     TSN_AGG_FIRST,
     TSN_AGG_LAST,
     TSN_AGG_TIME_SINCE,
+    TSN_AGG_SET, /* read as its size; its members are for `for_each` */
     TSN_AGGS,
     TSN_AGG_EXPR = TSN_AGGS /* no state: a typed expression */
 };
@@ -115,10 +118,11 @@ struct tsn_feature {
     bool at_seen;
     uint64_t max_keys;    /* n_by > 1: entries kept under one first field; else 0 */
     uint64_t exact_up_to; /* distinct: exact to this many values, 0: always */
+    uint16_t max_members; /* set: the newest so many values; else 0 */
     int level;            /* 0: where reads no feature; else 1 + the largest level
                              among features that where or expr reads. Features of a
                              level can be computed together, levels in order */
-    enum tsn_rep rep;     /* of its value: INT count distinct; DOUBLE avg stddev;
+    enum tsn_rep rep;     /* of its value: INT count distinct set; DOUBLE avg stddev;
                              DURATION_MS time_since; the field's for the rest */
     uint8_t scale;
     const struct tsn_dict *dict;

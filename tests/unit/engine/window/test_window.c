@@ -56,8 +56,8 @@ static void model_put(struct model *model, const struct model_row *row)
 static void model_value(const struct tsn_window_item *item, const struct model_row *rows, int n,
                         int64_t time_ms, struct tsn_reading *out)
 {
-    bool zero =
-        item->agg == TSN_AGG_COUNT || item->agg == TSN_AGG_SUM || item->agg == TSN_AGG_DISTINCT;
+    bool zero = item->agg == TSN_AGG_COUNT || item->agg == TSN_AGG_SUM ||
+                item->agg == TSN_AGG_DISTINCT || item->agg == TSN_AGG_SET;
     *out = (struct tsn_reading){.state = zero || n ? TSN_STATE_VALUE : TSN_STATE_MISSING};
     __int128 s1 = 0;
     __int128 s2 = 0;
@@ -112,6 +112,9 @@ static void model_value(const struct tsn_window_item *item, const struct model_r
         break;
     case TSN_AGG_DISTINCT:
         out->i = different;
+        break;
+    case TSN_AGG_SET:
+        out->i = different < item->max ? different : item->max;
         break;
     case TSN_AGG_FIRST:
         out->i = n ? rows[0].x : 0;
@@ -188,7 +191,8 @@ static void layout_all(struct tsn_window_layout *layout, struct tsn_window_item 
                                             .first = layout->n_items};
         for (int agg = 0; agg < TSN_AGGS; agg++) {
             bool value = agg != TSN_AGG_COUNT && agg != TSN_AGG_TIME_SINCE;
-            bool edge = agg == TSN_AGG_FIRST || agg == TSN_AGG_LAST || agg == TSN_AGG_DISTINCT;
+            bool edge = agg == TSN_AGG_FIRST || agg == TSN_AGG_LAST || agg == TSN_AGG_DISTINCT ||
+                        agg == TSN_AGG_SET;
             for (int kind = 0; kind < 2; kind++) {
                 bool is_double = kind == 1 && value && !edge;
                 bool sums = agg == TSN_AGG_SUM || agg == TSN_AGG_AVG || agg == TSN_AGG_STDDEV;
@@ -197,6 +201,7 @@ static void layout_all(struct tsn_window_layout *layout, struct tsn_window_item 
                                                  .lane = (uint8_t)l,
                                                  .is_double = is_double,
                                                  .scanned = is_double && sums,
+                                                 .max = 5,
                                                  .unit = is_double ? 1.0 : 100.0};
                 item->need = kind == 0 ? 1 : 2;
                 if (value) {
@@ -235,7 +240,7 @@ struct stream_case {
 static void run_stream(const struct stream_case *at, uint64_t seed)
 {
     static struct model model;
-    struct tsn_window_item items[64];
+    struct tsn_window_item items[3 * 2 * TSN_AGGS];
     struct tsn_window_lane lanes[3];
     struct tsn_window_layout layout;
     struct tsn_pool pool;

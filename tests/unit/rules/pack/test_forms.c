@@ -96,6 +96,28 @@ static void a_feature_is_read_in_several_roles(void **state)
     assert_int_equal(feature("got")->scale, 0); /* yen */
 }
 
+static void a_set_is_read_as_its_size(void **state)
+{
+    (void)state;
+    compile("features:\n"
+            "  - { name: shops, event: pay, aggregate: set(shop), by: payer, max: 50, window: 1d,\n"
+            "      read: { pay: { a: payer, b: payee } } }\n"
+            "  - { name: payees, event: pay, aggregate: set(payee), by: shop, window: 1d }\n"
+            "  - { name: many, event: pay, expr: 'size(f.shops.a) + f.shops.b.size()' }\n"
+            "rules:\n"
+            "  - id: r\n"
+            "    event: pay\n"
+            "    when: 'has(f.payees) && size(f.payees) >= 3'\n"
+            "    reason: '${size(f.payees)}'\n");
+    assert_int_equal(feature("shops")->max_members, 50);
+    assert_int_equal(feature("payees")->max_members, TSN_SET_DEFAULT);
+    assert_int_equal(feature("shops")->rep, TSN_REP_INT);
+    assert_int_equal(feature("many")->rep, TSN_REP_INT);
+    assert_string_equal(feature("shops")->sentence,
+                        "set shop of pay by payer last 1d, the newest 50 at most");
+    assert_true(feature("shops")->identity != 0);
+}
+
 static void values_are_kept_as_their_fields_are(void **state)
 {
     (void)state;
@@ -467,6 +489,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_list_may_hold_prefixes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_feature_is_read_in_several_roles, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_set_is_read_as_its_size, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_kept_as_their_fields_are, setup, teardown),
         cmocka_unit_test_setup_teardown(delay_seen_and_caps_reach_the_program, setup, teardown),
         cmocka_unit_test_setup_teardown(expressions_are_features_and_build_on_each_other, setup,
