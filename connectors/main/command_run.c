@@ -11,7 +11,7 @@
 
 static const char help[] =
     "usage: tocsin run --config FILE [--from beginning|end] [--status SECONDS]\n"
-    "                  [--when-fenced follow|exit]\n"
+    "                  [--when-fenced follow|exit] [--dry-recover]\n"
     "\n"
     "Reads the sources, publishes alerts, keeps state: until SIGTERM or SIGINT, which commit,\n"
     "write a checkpoint and exit 0. A second signal ends it at once, still consistent.\n"
@@ -22,6 +22,9 @@ static const char help[] =
     "  --status SECONDS  between status lines on stderr; default 5, 0 for none\n"
     "  --when-fenced WHAT  what an instance does that led and finds that another one does:\n"
     "                    follow it (the default), or exit 7, for a supervisor to restart\n"
+    "  --dry-recover     say what a start would do - checkpoint, manifests to be replayed,\n"
+    "                    positions, program, from when history is whole, what would be\n"
+    "                    refused - and change nothing, also beside an engine that runs\n"
     "\n"
     "A second instance with the same configuration follows the first, and takes over within\n"
     "10 s when it dies or hangs.\n"
@@ -61,6 +64,11 @@ int tsn_command_run(int argc, char **argv)
     const char *path = NULL;
     struct tsn_run_options options = {.status_ms = 5000};
     for (int i = 1; i < argc; i += 2) {
+        if (strcmp(argv[i], "--dry-recover") == 0) {
+            options.dry_recover = true;
+            i--;
+            continue;
+        }
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             fputs(help, stdout);

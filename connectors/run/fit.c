@@ -107,3 +107,13 @@ bool tsn_fit_checkpoint(const struct tsn_session *session, const struct tsn_chec
                     "another instance's",
                     meta->sequence, session->config->topics.manifest, newest);
 }
+
+bool tsn_fit_no_manifest(const struct tsn_session *session, uint64_t sequence,
+                         struct tsn_failure *failure)
+{
+    return tsn_fail(failure, TSN_REMEDY_CONFIG,
+                    "redis holds a checkpoint of manifest %" PRIu64 ", but topic %s holds no "
+                    "manifest: it was made anew or is another one. Restore the topic; or, to "
+                    "begin again, start with another `instance:` name",
+                    sequence, session->config->topics.manifest);
+}

@@ -36,4 +36,8 @@ bool tsn_fit_origins(const struct tsn_session *session, const struct tsn_manifes
 bool tsn_fit_checkpoint(const struct tsn_session *session, const struct tsn_checkpoint_meta *meta,
                         uint64_t newest, struct tsn_failure *failure);
 
+/* There is a checkpoint of manifest `sequence` and no manifest at all: refused. */
+bool tsn_fit_no_manifest(const struct tsn_session *session, uint64_t sequence,
+                         struct tsn_failure *failure);
+
 #endif

@@ -224,15 +224,21 @@ static bool play_swap(struct tsn_machine *machine, const uint8_t hash[32], struc
     return bundle && tsn_machine_swap(machine, bundle, failure);
 }
 
+bool tsn_machine_may_play(const struct tsn_manifest *manifest, struct tsn_failure *failure)
+{
+    return manifest->semantics == TSN_ENGINE_SEMANTICS ||
+           tsn_fail(failure, TSN_REMEDY_CONFIG,
+                    "manifest %" PRIu64 " was written by engine semantics %u, this binary has "
+                    "%u and would replay it differently; replay with the version that wrote "
+                    "it, stop it cleanly (which makes a checkpoint), then start this one",
+                    manifest->sequence, manifest->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
+}
+
 bool tsn_machine_play(struct tsn_machine *machine, const struct tsn_manifest *manifest,
                       struct tsn_kafka *kafka, struct tsn_failure *failure)
 {
-    if (manifest->semantics != TSN_ENGINE_SEMANTICS) {
-        return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                        "manifest %" PRIu64 " was written by engine semantics %u, this binary has "
-                        "%u and would replay it differently; replay with the version that wrote "
-                        "it, stop it cleanly (which makes a checkpoint), then start this one",
-                        manifest->sequence, manifest->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
+    if (!tsn_machine_may_play(manifest, failure)) {
+        return false;
     }
     for (size_t i = 0; i < manifest->n_steps; i++) {
         const struct tsn_step *step = &manifest->steps[i];

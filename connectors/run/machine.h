@@ -70,6 +70,10 @@ bool tsn_machine_tick(struct tsn_machine *machine, int64_t clock_ms);
 bool tsn_machine_swap(struct tsn_machine *machine, struct tsn_bundle *bundle,
                       struct tsn_failure *failure);
 
+/* Was it written by this engine's semantics? CONFIG if not: it would be replayed
+ * differently. */
+bool tsn_machine_may_play(const struct tsn_manifest *manifest, struct tsn_failure *failure);
+
 /* Replays the steps of a manifest. `kafka` serves the programs of swaps. The
  * manifest's origins are a prefix of the machine's. Offsets before a lane's position
  * are not there any more and are left out. Waits for records up to 30 s. */

@@ -89,11 +89,7 @@ static bool first_start(struct tsn_session *session, struct tsn_failure *failure
         return false;
     }
     if (meta.sequence > 0) {
-        return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                        "redis holds a checkpoint of manifest %" PRIu64 ", but topic %s holds no "
-                        "manifest: it was made anew or is another one. Restore the topic; or, to "
-                        "begin again, start with another `instance:` name",
-                        meta.sequence, session->config->topics.manifest);
+        return tsn_fit_no_manifest(session, meta.sequence, failure);
     }
     if (!tsn_origins_find(session->config, session->kafka, NULL, &session->arena, &session->origins,
                           failure)) {

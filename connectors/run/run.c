@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -132,6 +133,9 @@ static bool open_servers(struct runner *runner, struct tsn_failure *failure)
     if (!open_kafka(runner, failure) || !open_store(runner, failure)) {
         return false;
     }
+    if (runner->options->dry_recover) {
+        return true;
+    }
     runner->leader = tsn_leader_open(runner->config, failure);
     return runner->leader != NULL;
 }
@@ -182,9 +186,10 @@ static bool lead(struct runner *runner, struct tsn_session *session, struct tsn_
     return tsn_session_live(session, failure);
 }
 
-/* One term, from following to its end. */
+/* One term, from following to its end; or what it would be. */
 static bool term(struct runner *runner, struct tsn_failure *failure)
 {
+    bool dry = runner->options->dry_recover;
     runner->led = false;
     struct tsn_bundle *bundle = load_pack(runner);
     if (!bundle) {
@@ -202,7 +207,8 @@ static bool term(struct runner *runner, struct tsn_failure *failure)
         .stages = runner->stages,
     };
     bool ok = tsn_session_begin(&session, bundle, failure) &&
-              tsn_session_follow(&session, failure) && lead(runner, &session, failure);
+              (dry ? tsn_session_dry(&session, stdout, failure)
+                   : tsn_session_follow(&session, failure) && lead(runner, &session, failure));
     if (session.caught_up) {
         runner->give_up_ms = INT64_MAX; /* servers were there, and will be again */
     }
@@ -313,7 +319,7 @@ int tsn_run(const struct tsn_config *config, const struct tsn_run_options *optio
     runner.keys = tsn_run_keys(config, &failure);
     bool ok = runner.keys && open_servers(&runner, &failure);
     tsn_stages_mark(&runner.stages, "servers");
-    ok = ok && terms(&runner, &failure);
+    ok = ok && (options->dry_recover ? term(&runner, &failure) : terms(&runner, &failure));
     if (!ok && failure.remedy != TSN_REMEDY_NONE) {
         tsn_log("%s", failure.text);
     }

@@ -20,6 +20,7 @@ struct tsn_run_options {
     bool from_end;         /* first start without a manifest: only what comes from now on */
     int64_t status_ms;     /* between status lines; 0: none */
     bool exit_when_fenced; /* by another instance, after having led; else follow it */
+    bool dry_recover;      /* say on stdout what a start would do, change nothing */
     /* After every confirmed commit, in the loop's thread; NULL: nobody asks. n_rows:
      * events processed by then, those of a replay before among them. */
     void (*committed)(void *user, uint64_t sequence, uint64_t n_rows);

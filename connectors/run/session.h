@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "connectors/config/config.h"
 #include "connectors/kafka/kafka.h"
@@ -81,6 +82,10 @@ bool tsn_session_replay(struct tsn_session *session, uint64_t last, struct tsn_f
  * published. */
 bool tsn_session_machine(struct tsn_session *session, const uint8_t hash[32],
                          struct tsn_failure *failure);
+
+/* Says what a start would do, one line a subject, and does not do it. False: it would be
+ * refused, or a server is away. After begin. */
+bool tsn_session_dry(struct tsn_session *session, FILE *out, struct tsn_failure *failure);
 
 /* Ends the term: drops the state, whatever it was doing. */
 void tsn_session_close(struct tsn_session *session);
