@@ -1,6 +1,7 @@
 /* The pack compiler's own header: what its files share. Nobody else includes it.
  *
- * A pack is compiled in the order of its blocks, each phase a file: events, lists,
+ * Files that a pack imports are joined with it first (imports.c), so what follows sees
+ * one tree. A pack is compiled in the order of its blocks, each phase a file: events, lists,
  * features (what they are), scope (what each event type may name, then the
  * features' expressions), rules, templates, typologies, and last the limits and the
  * hashes. Errors are collected and every phase goes on with what is sound: a broken
@@ -84,6 +85,7 @@ struct pack {
     struct tsn_arena scratch; /* until the compiler returns */
     tsn_pack_open *open;
     void *user;
+    const char **source_names; /* of each file of the pack, from the pack's folder */
 
     struct names type_names;
     struct pack_type *types; /* [prog->n_types] */
@@ -108,6 +110,8 @@ struct pack {
 
 /* ---- phases, in this order -------------------------------------------------- */
 
+/* False after an error that leaves the pack without some of its files. */
+bool tsn_pack_imports(struct pack *p);
 void tsn_pack_events(struct pack *p);
 void tsn_pack_lists(struct pack *p);
 void tsn_pack_features(struct pack *p);
@@ -125,6 +129,9 @@ bool tsn_pack_identifier(struct pack *p, const struct tsn_yaml_node *node, const
 bool tsn_pack_id(struct pack *p, const struct tsn_yaml_node *node, const char *what);
 /* Text of at most PACK_TEXT_MAX bytes, copied into the program; NULL if absent or wrong. */
 const char *tsn_pack_text(struct pack *p, const struct tsn_yaml_node *node, const char *what);
+/* "rule 'x' is declared twice, first on line 7", at the second name. */
+void tsn_pack_twice(struct pack *p, const struct tsn_yaml_node *node, const char *what,
+                    const struct tsn_yaml_node *first);
 bool tsn_pack_mode(struct pack *p, const struct tsn_yaml_node *node, enum tsn_mode *mode);
 char *tsn_pack_strdup(struct pack *p, const char *text);
 
@@ -165,6 +172,14 @@ int tsn_pack_level(struct pack *p, const struct tsn_yaml_node *key);
 /* actions.c */
 void tsn_pack_actions(struct pack *p, struct tsn_typology *typology,
                       const struct tsn_yaml_node *node);
+
+/* pack.c: does this version read the format level? Says so if not. */
+void tsn_pack_format(struct pack *p, const struct tsn_yaml_node *node);
+
+/* imports.c: a file that a node names, as it is asked for (from the pack's folder) ... */
+const char *tsn_pack_file_name(struct pack *p, const struct tsn_yaml_node *node, const char *name);
+/* ... and as messages show it: beside the pack's own path. Outlives the compiler. */
+const char *tsn_pack_file_shown(struct pack *p, const char *name);
 
 /* lists.c: the contents of a list file. */
 void tsn_pack_list_file(struct pack *p, struct tsn_list *list, enum tsn_type of, const char *name,

@@ -287,7 +287,8 @@ static uint32_t exception_expr(struct pack *p, int type, const struct tsn_yaml_n
     if (!tuple_shape(p, type, node, &shape) || !put_tuples(p, &text, &shape, values)) {
         return TSN_EXPR_NONE;
     }
-    struct tsn_yaml_expr expr = {.text = text.bytes,
+    struct tsn_yaml_expr expr = {.source = tsn_yaml_source(p->doc, values),
+                                 .text = text.bytes,
                                  .len = text.used,
                                  .line = values->line,
                                  .column = values->column,

@@ -541,8 +541,7 @@ void tsn_pack_features(struct pack *p)
         int at = tsn_names_add(&p->feature_names, tsn_pack_strdup(p, name->text));
         if (at == TSN_NONE) {
             int first = tsn_names_find(&p->feature_names, name->text);
-            tsn_yaml_error(p->doc, name, NULL, "feature '%s' is declared twice, first on line %u",
-                           name->text, (unsigned)p->features[first].node->line);
+            tsn_pack_twice(p, name, "feature", tsn_yaml_get(p->features[first].node, "name"));
             continue;
         }
         p->prog->n_features++;

@@ -163,9 +163,10 @@ void tsn_pack_list_file(struct pack *p, struct tsn_list *list, enum tsn_type of,
     }
     const char *why = NULL;
     size_t len = 0;
-    char *text = p->open(p->user, name, &len, &why);
+    const char *path = tsn_pack_file_name(p, node, name);
+    char *text = p->open(p->user, path, &len, &why);
     if (!text) {
-        tsn_yaml_error(p->doc, node, "the name is taken relative to the pack's folder",
+        tsn_yaml_error(p->doc, node, "the name is taken relative to the folder of this file",
                        "list file '%.200s' cannot be read: %s", name,
                        why ? why : "no reason given");
         return;
@@ -173,9 +174,7 @@ void tsn_pack_list_file(struct pack *p, struct tsn_list *list, enum tsn_type of,
     if ((int64_t)len > LIST_FILE_BYTES_MAX) {
         tsn_yaml_error(p->doc, node, NULL, "list file '%.200s' is larger than 2 GiB", name);
     } else {
-        /* Messages outlive the compiler; the file's name must too. */
-        const char *file = tsn_arena_strdup(&p->diags->arena, name, strlen(name));
-        read_lines(p, list, of, file, text, len);
+        read_lines(p, list, of, tsn_pack_file_shown(p, path), text, len);
     }
     free(text);
 }

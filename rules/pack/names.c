@@ -115,6 +115,13 @@ bool tsn_pack_id(struct pack *p, const struct tsn_yaml_node *node, const char *w
     return true;
 }
 
+void tsn_pack_twice(struct pack *p, const struct tsn_yaml_node *node, const char *what,
+                    const struct tsn_yaml_node *first)
+{
+    tsn_yaml_error(p->doc, node, NULL, "%s '%s' is declared twice, first %s", what, node->text,
+                   tsn_yaml_where(p->doc, node, first));
+}
+
 char *tsn_pack_strdup(struct pack *p, const char *text)
 {
     return tsn_arena_strdup(p->mem, text, strlen(text));

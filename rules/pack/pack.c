@@ -12,6 +12,16 @@ enum { PACK_FORMAT = 1 };
 
 /* ---- top level ------------------------------------------------------------------ */
 
+void tsn_pack_format(struct pack *p, const struct tsn_yaml_node *node)
+{
+    int64_t format = PACK_FORMAT;
+    if (tsn_yaml_int(p->doc, node, "'format'", 1, INT32_MAX, &format) && format > PACK_FORMAT) {
+        tsn_yaml_error(p->doc, node, "use a newer tocsin",
+                       "the pack needs format %lld; this one reads %d", (long long)format,
+                       PACK_FORMAT);
+    }
+}
+
 static void head(struct pack *p)
 {
     static const char *const known[] = {"format",   "pack",    "version",     "timezone",  "owner",
@@ -20,14 +30,7 @@ static void head(struct pack *p)
     struct tsn_program *prog = p->prog;
     const struct tsn_yaml_node *root = p->doc->root;
     tsn_yaml_check_keys(p->doc, root, "a pack", known, sizeof known / sizeof known[0]);
-    int64_t format = PACK_FORMAT;
-    const struct tsn_yaml_node *format_node = tsn_yaml_get(root, "format");
-    if (tsn_yaml_int(p->doc, format_node, "'format'", 1, INT32_MAX, &format) &&
-        format > PACK_FORMAT) {
-        tsn_yaml_error(p->doc, format_node, "use a newer tocsin",
-                       "the pack needs format %lld; this one reads %d", (long long)format,
-                       PACK_FORMAT);
-    }
+    tsn_pack_format(p, tsn_yaml_get(root, "format"));
     const struct tsn_yaml_node *name = tsn_yaml_get(root, "pack");
     prog->pack = "";
     if (!name) {
@@ -47,11 +50,6 @@ static void head(struct pack *p)
             tsn_yaml_error(p->doc, zone, "write a name such as Europe/Dublin, or +08:00",
                            "there is no time zone '%.80s' on this system", zone_text);
         }
-    }
-    const struct tsn_yaml_node *imports = tsn_yaml_get(root, "imports");
-    if (imports) {
-        tsn_yaml_error(p->doc, imports, "copy what is needed into this pack",
-                       "'imports' is not supported by this version");
     }
     const char *owner = NULL;
     tsn_yaml_text(p->doc, tsn_yaml_get(root, "owner"), "'owner'", &owner);
@@ -143,6 +141,9 @@ static void finish(struct pack *p)
 static void compile(struct pack *p)
 {
     head(p);
+    if (!tsn_pack_imports(p)) {
+        return;
+    }
     tsn_pack_events(p);
     tsn_pack_lists(p);
     tsn_pack_features(p);
@@ -157,7 +158,7 @@ static void compile(struct pack *p)
 }
 
 struct tsn_program *tsn_pack_compile(const char *file, const char *text, size_t len,
-                                     tsn_pack_open *open_list, void *user, struct tsn_diags *diags)
+                                     tsn_pack_open *open_file, void *user, struct tsn_diags *diags)
 {
     size_t errors_before = diags->n_errors;
     /* Messages outlive this call, the caller's name of the file need not. */
@@ -175,7 +176,7 @@ struct tsn_program *tsn_pack_compile(const char *file, const char *text, size_t 
                      .diags = diags,
                      .prog = prog,
                      .mem = &prog->memory,
-                     .open = open_list,
+                     .open = open_file,
                      .user = user};
     tsn_arena_init(&p.scratch, 0);
     compile(&p);

@@ -95,7 +95,8 @@ static struct tsn_yaml_expr piece(struct pack *p, const struct tsn_yaml_node *no
                                   size_t len)
 {
     struct tsn_yaml_expr whole = tsn_yaml_expression(p->doc, node);
-    struct tsn_yaml_expr out = {.text = tsn_arena_strdup(&p->scratch, node->text + from, len),
+    struct tsn_yaml_expr out = {.source = whole.source,
+                                .text = tsn_arena_strdup(&p->scratch, node->text + from, len),
                                 .len = len,
                                 .line = node->line,
                                 .column = node->column,
@@ -134,8 +135,8 @@ static bool reason_part(struct pack *p, struct tsn_rule *rule, const struct tsn_
     part->input = bare_name(p, rule->event, node->text + from, len);
     part->masked = part->input != UINT32_MAX && is_entity(p, rule->event, part->input);
     if (!part->masked && hands_on_entity(p, rule->event, part->expr, 0)) {
-        struct tsn_place place = {p->doc->file, text.line, text.column};
-        tsn_diags_add(p->diags, TSN_SEVERITY_ERROR, place, p->doc->text, p->doc->len,
+        struct tsn_place place = {text.source->file, text.line, text.column};
+        tsn_diags_add(p->diags, TSN_SEVERITY_ERROR, place, text.source->text, text.source->len,
                       "write ${<event>.<field>} alone: it is shown as its last digits",
                       "a reason may show a field that names an entity only by its bare name");
         return false;

@@ -348,8 +348,7 @@ void tsn_pack_rules(struct pack *p)
         int at = tsn_names_add(&p->rule_names, tsn_pack_strdup(p, id->text));
         if (at == TSN_NONE) {
             int first = tsn_names_find(&p->rule_names, id->text);
-            tsn_yaml_error(p->doc, id, NULL, "rule '%s' is declared twice, first on line %u",
-                           id->text, (unsigned)nodes[first]->line);
+            tsn_pack_twice(p, id, "rule", tsn_yaml_get(nodes[first], "id"));
             continue;
         }
         p->prog->n_rules++;

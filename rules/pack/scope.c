@@ -103,10 +103,9 @@ static bool mentions_broken(const struct pack *p, const struct tsn_yaml_expr *te
 
 /* ---- better words than "unknown name" --------------------------------------------- */
 
-static struct tsn_place place_at(const struct pack *p, const struct tsn_yaml_expr *text,
-                                 size_t offset)
+static struct tsn_place place_at(const struct tsn_yaml_expr *text, size_t offset)
 {
-    struct tsn_place place = {p->doc->file, text->line, text->column};
+    struct tsn_place place = {text->source->file, text->line, text->column};
     size_t line = 0;
     for (size_t i = 0; i < offset; i++) {
         if (text->text[i] == '\n') {
@@ -196,20 +195,20 @@ static void explain_names(struct pack *p, int type, int self, const struct tsn_y
             p->diags->n_errors = errors_before;
         }
         first = false;
-        tsn_diags_add(p->diags, TSN_SEVERITY_ERROR, place_at(p, text, m.offset), p->doc->text,
-                      p->doc->len, advice, "%s", why);
+        tsn_diags_add(p->diags, TSN_SEVERITY_ERROR, place_at(text, m.offset), text->source->text,
+                      text->source->len, advice, "%s", why);
     }
 }
 
 /* ---- compiling -------------------------------------------------------------------- */
 
-static uint32_t compile(struct pack *p, struct tsn_expr_set *set, const struct tsn_yaml_expr *text,
+static uint32_t compile(struct tsn_expr_set *set, const struct tsn_yaml_expr *text,
                         const struct tsn_expr_type *want, struct tsn_diags *diags)
 {
     struct tsn_expr_source source = {
-        .place = {p->doc->file, text->line, text->column},
-        .file_text = p->doc->text,
-        .file_text_len = p->doc->len,
+        .place = {text->source->file, text->line, text->column},
+        .file_text = text->source->text,
+        .file_text_len = text->source->len,
         .line_columns = text->line_columns,
         .n_lines = text->n_lines,
     };
@@ -218,7 +217,7 @@ static uint32_t compile(struct pack *p, struct tsn_expr_set *set, const struct t
     for (size_t i = n_before; i < diags->n; i++) {
         struct tsn_place place = diags->items[i].place;
         tsn_yaml_expression_place(text, &place);
-        tsn_diags_move(diags, i, place, p->doc->text, p->doc->len);
+        tsn_diags_move(diags, i, place, text->source->text, text->source->len);
     }
     return expr;
 }
@@ -231,7 +230,7 @@ uint32_t tsn_pack_expr_text(struct pack *p, int type, const struct tsn_yaml_expr
     }
     size_t n_before = p->diags->n;
     size_t errors_before = p->diags->n_errors;
-    uint32_t expr = compile(p, p->types[type].set, text, want, p->diags);
+    uint32_t expr = compile(p->types[type].set, text, want, p->diags);
     if (expr == TSN_EXPR_NONE) {
         explain_names(p, type, TSN_NONE, text, n_before, errors_before);
     }
@@ -396,14 +395,14 @@ static bool expr_type(struct pack *p, int feature, struct tsn_expr_set **early)
     }
     struct tsn_diags quiet;
     tsn_diags_init(&quiet);
-    uint32_t expr = compile(p, *early, &text, NULL, &quiet);
+    uint32_t expr = compile(*early, &text, NULL, &quiet);
     tsn_diags_free(&quiet);
     if (expr == TSN_EXPR_NONE) { /* perhaps it uses an `expr` feature newer than the set */
         tsn_expr_set_free(*early);
         *early = set_of(p, t);
         size_t n_before = p->diags->n;
         size_t errors_before = p->diags->n_errors;
-        expr = compile(p, *early, &text, NULL, p->diags);
+        expr = compile(*early, &text, NULL, p->diags);
         if (expr == TSN_EXPR_NONE) {
             explain_names(p, f->event, feature, &text, n_before, errors_before);
             return false;

@@ -292,6 +292,7 @@ void tsn_pack_typologies(struct pack *p)
     }
     p->typologies = tsn_arena_zalloc(p->mem, n, sizeof *p->typologies);
     p->prog->typologies = p->typologies;
+    const struct tsn_yaml_node **ids = tsn_arena_zalloc(&p->scratch, n, sizeof *ids);
     for (uint32_t i = 0; i < n; i++) {
         const struct tsn_yaml_node *item = &node->items[i];
         if (!tsn_yaml_is_map(p->doc, item, "a typology")) {
@@ -307,9 +308,11 @@ void tsn_pack_typologies(struct pack *p)
         }
         int at = tsn_names_add(&p->typology_names, tsn_pack_strdup(p, id->text));
         if (at == TSN_NONE) {
-            tsn_yaml_error(p->doc, id, NULL, "typology '%s' is declared twice", id->text);
+            int first = tsn_names_find(&p->typology_names, id->text);
+            tsn_pack_twice(p, id, "typology", ids[first]);
             continue;
         }
+        ids[at] = id;
         p->prog->n_typologies++;
         p->typologies[at].id = p->typology_names.items[at];
         typology_keys(p, &p->typologies[at], item, id);

@@ -38,14 +38,15 @@ static size_t count_lines(const char *text, size_t len)
 static struct tsn_yaml_expr literal_expression(struct tsn_yaml *doc,
                                                const struct tsn_yaml_node *node)
 {
-    struct tsn_yaml_expr expr = {.text = node->text, .len = node->n};
+    const struct tsn_yaml_source *source = tsn_yaml_source(doc, node);
+    struct tsn_yaml_expr expr = {.source = source, .text = node->text, .len = node->n};
     while (expr.len && expr.text[expr.len - 1] == '\n') {
         expr.len--;
     }
     expr.n_lines = count_lines(expr.text, expr.len);
     uint32_t *columns = tsn_arena_zalloc(&doc->arena, expr.n_lines, sizeof *columns);
     const char *raw = node->raw;
-    const char *raw_end = doc->text + doc->len;
+    const char *raw_end = source->text + source->len;
     size_t header = line_length(raw, (size_t)(raw_end - raw));
     raw += header + (raw + header < raw_end);
     const char *text = expr.text;
@@ -88,7 +89,8 @@ static struct tsn_yaml_expr raw_expression(struct tsn_yaml *doc, const char *tex
     return expr;
 }
 
-struct tsn_yaml_expr tsn_yaml_expression(struct tsn_yaml *doc, const struct tsn_yaml_node *node)
+static struct tsn_yaml_expr scalar_expression(struct tsn_yaml *doc,
+                                              const struct tsn_yaml_node *node)
 {
     switch (node->style) {
     case TSN_YAML_LITERAL:
@@ -113,6 +115,13 @@ struct tsn_yaml_expr tsn_yaml_expression(struct tsn_yaml *doc, const struct tsn_
     default:
         return raw_expression(doc, node->raw, node->raw_len, node->line, node->column);
     }
+}
+
+struct tsn_yaml_expr tsn_yaml_expression(struct tsn_yaml *doc, const struct tsn_yaml_node *node)
+{
+    struct tsn_yaml_expr expr = scalar_expression(doc, node);
+    expr.source = tsn_yaml_source(doc, node);
+    return expr;
 }
 
 /* ---- places in quoted text ----------------------------------------------------- */

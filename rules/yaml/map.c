@@ -5,9 +5,26 @@
 
 #include "rules/yaml/yaml.h"
 
+const struct tsn_yaml_source *tsn_yaml_source(const struct tsn_yaml *doc,
+                                              const struct tsn_yaml_node *node)
+{
+    return doc->sources[node ? node->source : 0];
+}
+
 struct tsn_place tsn_yaml_place(const struct tsn_yaml *doc, const struct tsn_yaml_node *node)
 {
-    return (struct tsn_place){doc->file, node ? node->line : 0, node ? node->column : 0};
+    return (struct tsn_place){tsn_yaml_source(doc, node)->file, node ? node->line : 0,
+                              node ? node->column : 0};
+}
+
+const char *tsn_yaml_where(struct tsn_yaml *doc, const struct tsn_yaml_node *here,
+                           const struct tsn_yaml_node *first)
+{
+    if (here->source == first->source) {
+        return tsn_arena_printf(&doc->arena, "on line %u", (unsigned)first->line);
+    }
+    return tsn_arena_printf(&doc->arena, "at %.300s:%u:%u", tsn_yaml_source(doc, first)->file,
+                            (unsigned)first->line, (unsigned)first->column);
 }
 
 static void add(const struct tsn_yaml *doc, enum tsn_severity severity,
@@ -20,8 +37,9 @@ static void add(const struct tsn_yaml *doc, enum tsn_severity severity,
 {
     char message[1024];
     vsnprintf(message, sizeof message, format, args);
-    tsn_diags_add(doc->diags, severity, tsn_yaml_place(doc, node), doc->text, doc->len, advice,
-                  "%s", message);
+    const struct tsn_yaml_source *source = tsn_yaml_source(doc, node);
+    tsn_diags_add(doc->diags, severity, tsn_yaml_place(doc, node), source->text, source->len,
+                  advice, "%s", message);
 }
 
 void tsn_yaml_error(const struct tsn_yaml *doc, const struct tsn_yaml_node *node,

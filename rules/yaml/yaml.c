@@ -17,6 +17,8 @@ struct stack {
 
 struct builder {
     struct tsn_yaml *doc;
+    const struct tsn_yaml_source *source;
+    uint16_t source_index;
     yaml_parser_t parser;
     struct stack stack;
     size_t raw_byte; /* cursor that turns libyaml's character index into bytes */
@@ -51,9 +53,9 @@ static void *stack_take(struct stack *stack, size_t from, struct tsn_arena *aren
 static void error_at(struct builder *b, size_t line, size_t column, const char *advice,
                      const char *message)
 {
-    struct tsn_place place = {b->doc->file, (uint32_t)line + 1, (uint32_t)column + 1};
-    tsn_diags_add(b->doc->diags, TSN_SEVERITY_ERROR, place, b->doc->text, b->doc->len, advice, "%s",
-                  message);
+    struct tsn_place place = {b->source->file, (uint32_t)line + 1, (uint32_t)column + 1};
+    tsn_diags_add(b->doc->diags, TSN_SEVERITY_ERROR, place, b->source->text, b->source->len, advice,
+                  "%s", message);
 }
 
 /* What libyaml's message does not say but its reader needs to hear. */
@@ -89,8 +91,8 @@ static void syntax_error(struct builder *b)
     if (parser->error == YAML_READER_ERROR) {
         line = 0;
         column = 0;
-        for (size_t i = 0; i < parser->problem_offset && i < b->doc->len; i++) {
-            unsigned char c = (unsigned char)b->doc->text[i];
+        for (size_t i = 0; i < parser->problem_offset && i < b->source->len; i++) {
+            unsigned char c = (unsigned char)b->source->text[i];
             if (c == '\n') {
                 line++;
                 column = 0;
@@ -99,8 +101,8 @@ static void syntax_error(struct builder *b)
             }
         }
     }
-    struct tsn_place place = {b->doc->file, (uint32_t)line + 1, (uint32_t)column + 1};
-    tsn_diags_add(b->doc->diags, TSN_SEVERITY_ERROR, place, b->doc->text, b->doc->len,
+    struct tsn_place place = {b->source->file, (uint32_t)line + 1, (uint32_t)column + 1};
+    tsn_diags_add(b->doc->diags, TSN_SEVERITY_ERROR, place, b->source->text, b->source->len,
                   syntax_advice(parser), "this is not YAML: %s%s%s",
                   parser->problem ? parser->problem : "it cannot be read",
                   parser->context ? " " : "", parser->context ? parser->context : "");
@@ -121,10 +123,10 @@ static bool next_event(struct builder *b, yaml_event_t *event)
 /* libyaml counts characters; events come in order, so one cursor serves. */
 static size_t byte_of(struct builder *b, size_t index)
 {
-    while (b->raw_char < index && b->raw_byte < b->doc->len) {
+    while (b->raw_char < index && b->raw_byte < b->source->len) {
         b->raw_byte++;
-        while (b->raw_byte < b->doc->len &&
-               ((unsigned char)b->doc->text[b->raw_byte] & 0xC0) == 0x80) {
+        while (b->raw_byte < b->source->len &&
+               ((unsigned char)b->source->text[b->raw_byte] & 0xC0) == 0x80) {
             b->raw_byte++;
         }
         b->raw_char++;
@@ -174,7 +176,7 @@ static void build_scalar(struct builder *b, const yaml_event_t *event, struct ts
     out->text = tsn_arena_strdup(&b->doc->arena, (const char *)event->data.scalar.value, out->n);
     size_t from = byte_of(b, event->start_mark.index);
     size_t to = byte_of(b, event->end_mark.index);
-    out->raw = b->doc->text + from;
+    out->raw = b->source->text + from;
     out->raw_len = (uint32_t)(to - from);
 }
 
@@ -282,7 +284,8 @@ static bool build_map(struct builder *b, struct tsn_yaml_node *out, int depth)
 /* Consumes the event and, for collections, everything up to their end. */
 static bool build_node(struct builder *b, yaml_event_t *event, struct tsn_yaml_node *out, int depth)
 {
-    *out = (struct tsn_yaml_node){.line = (uint32_t)event->start_mark.line + 1,
+    *out = (struct tsn_yaml_node){.source = b->source_index,
+                                  .line = (uint32_t)event->start_mark.line + 1,
                                   .column = (uint32_t)event->start_mark.column + 1,
                                   .text = ""};
     if (depth > TSN_YAML_DEPTH_MAX) {
@@ -359,35 +362,48 @@ static bool build_document(struct builder *b, struct tsn_yaml_node *root)
     }
 }
 
-struct tsn_yaml *tsn_yaml_parse(const char *file, const char *text, size_t len,
-                                struct tsn_diags *diags)
+const struct tsn_yaml_node *tsn_yaml_add(struct tsn_yaml *doc, const char *file, const char *text,
+                                         size_t len)
 {
     if (len > TSN_YAML_BYTES_MAX) {
-        tsn_diags_add(diags, TSN_SEVERITY_ERROR, (struct tsn_place){.file = file}, NULL, 0,
+        tsn_diags_add(doc->diags, TSN_SEVERITY_ERROR, (struct tsn_place){.file = file}, NULL, 0,
                       "move long lists of values into list files",
                       "the file has %zu bytes; at most %d are read", len, TSN_YAML_BYTES_MAX);
         return NULL;
     }
-    struct tsn_yaml *doc = calloc(1, sizeof *doc);
-    TSN_MUST_ALLOC(doc);
-    tsn_arena_init(&doc->arena, 0);
-    doc->file = file;
-    doc->text = tsn_arena_strdup(&doc->arena, text, len);
-    doc->len = len;
-    doc->diags = diags;
-    struct builder b = {.doc = doc};
+    TSN_MUST(doc->n_sources < UINT16_MAX);
+    const struct tsn_yaml_source **sources =
+        tsn_arena_alloc(&doc->arena, (doc->n_sources + 1) * sizeof(*sources));
+    if (doc->n_sources) {
+        memcpy(sources, doc->sources, doc->n_sources * sizeof(*sources));
+    }
+    struct tsn_yaml_source *source = tsn_arena_alloc(&doc->arena, sizeof *source);
+    *source = (struct tsn_yaml_source){file, tsn_arena_strdup(&doc->arena, text, len), len};
+    sources[doc->n_sources] = source;
+    doc->sources = sources;
+    struct builder b = {.doc = doc, .source = source, .source_index = (uint16_t)doc->n_sources++};
     TSN_MUST(yaml_parser_initialize(&b.parser));
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)doc->text, len);
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)source->text, len);
     struct tsn_yaml_node *root = tsn_arena_zalloc(&doc->arena, 1, sizeof *root);
     bool ok = build_document(&b, root);
     yaml_parser_delete(&b.parser);
     free(b.stack.bytes);
-    if (!ok) {
+    return ok ? root : NULL;
+}
+
+struct tsn_yaml *tsn_yaml_parse(const char *file, const char *text, size_t len,
+                                struct tsn_diags *diags)
+{
+    struct tsn_yaml *doc = calloc(1, sizeof *doc);
+    TSN_MUST_ALLOC(doc);
+    tsn_arena_init(&doc->arena, 0);
+    doc->diags = diags;
+    doc->root = tsn_yaml_add(doc, file, text, len);
+    if (!doc->root) {
         tsn_yaml_free(doc);
         return NULL;
     }
-    doc->root = root;
     return doc;
 }
 

@@ -12,6 +12,9 @@
  * nothing else - `no`, `on`, 0777 mean what they say - until a schema asks for a
  * number, so the country code NO stays a country. JSON is read as the same tree.
  *
+ * A document may take in further files (tsn_yaml_add): their trees are of the same
+ * document, and every node knows which file it stands in.
+ *
  * A tree is read-only once made; errors are added to the diagnostics it was made
  * with. O(bytes), memory about 80 bytes a node.
  */
@@ -40,6 +43,7 @@ struct tsn_yaml_pair;
 struct tsn_yaml_node {
     uint8_t kind;    /* enum tsn_yaml_kind */
     uint8_t style;   /* enum tsn_yaml_style of a scalar */
+    uint16_t source; /* index into the document's sources */
     uint32_t line;   /* from 1 */
     uint32_t column; /* from 1, in code points */
     uint32_t n;      /* items or pairs; bytes of a scalar */
@@ -57,11 +61,17 @@ struct tsn_yaml_pair {
     struct tsn_yaml_node value;
 };
 
-struct tsn_yaml {
-    struct tsn_arena arena;
+/* A file that a tree was made from. */
+struct tsn_yaml_source {
     const char *file;
     const char *text; /* a copy of the whole, for messages */
     size_t len;
+};
+
+struct tsn_yaml {
+    struct tsn_arena arena;
+    const struct tsn_yaml_source **sources; /* [0]: the one given to tsn_yaml_parse */
+    uint32_t n_sources;
     struct tsn_diags *diags;
     const struct tsn_yaml_node *root;
 };
@@ -74,8 +84,20 @@ struct tsn_yaml *tsn_yaml_parse(const char *file, const char *text, size_t len,
                                 struct tsn_diags *diags);
 void tsn_yaml_free(struct tsn_yaml *doc);
 
+/* Reads a further file into the document, by the same rules; its tree, or NULL with
+ * an error. The document's root stays what it was. At most UINT16_MAX files. */
+const struct tsn_yaml_node *tsn_yaml_add(struct tsn_yaml *doc, const char *file, const char *text,
+                                         size_t len);
+
+/* The file that a node stands in; of NULL the first. */
+const struct tsn_yaml_source *tsn_yaml_source(const struct tsn_yaml *doc,
+                                              const struct tsn_yaml_node *node);
 /* Where a node begins. */
 struct tsn_place tsn_yaml_place(const struct tsn_yaml *doc, const struct tsn_yaml_node *node);
+/* Where `first` stands, for a message at `here`: "on line 7", or "at FILE:7:3" when it
+ * is another file. Memory is the document's. */
+const char *tsn_yaml_where(struct tsn_yaml *doc, const struct tsn_yaml_node *here,
+                           const struct tsn_yaml_node *first);
 
 /* Adds a message at a node; `advice` (what to write instead) may be NULL. */
 void tsn_yaml_error(const struct tsn_yaml *doc, const struct tsn_yaml_node *node,
@@ -142,6 +164,7 @@ bool tsn_time_parse(const char *text, size_t len, tsn_event_ms *out);
  * stands. YAML folds lines and resolves escapes; where an expression can be given
  * to its compiler as it stands in the file it is, so that columns are exact. */
 struct tsn_yaml_expr {
+    const struct tsn_yaml_source *source;
     const char *text;
     size_t len;
     uint32_t line; /* of the first character */

@@ -122,6 +122,22 @@ says "a sound pack, in sentences" 0 "$(printf '%s\n' 'pack corner, version 1' 'f
 says "... and quietly" 0 '' "$tocsin" check --quiet pack.yaml
 [ ! -s said ] || not_ok "--quiet says nothing about a sound pack" "$(cat said)"
 refused "a pack with errors stops a replay as well" 3 "bad.yaml:25:.*calle" 's/^pack: .*/pack: bad.yaml/'
+mkdir -p parts
+sed -n '1,/^events:/{/^events:/!p}' "$data/pack.yaml" >split.yaml
+sed -n '/^events:/,$p' "$data/pack.yaml" >parts/body.yaml
+echo 'imports: [parts/body.yaml]' >>split.yaml
+says "a pack in two files is the pack" 0 "$("$tocsin" check pack.yaml | head -1)" "$tocsin" check split.yaml
+sed -i 's/by: callee/by: calle/' parts/body.yaml
+says "an error in an imported file has that file's place" 1 \
+    "parts/body.yaml:[0-9]+:[0-9]+: error: unknown field of call: 'calle'; did you mean 'caller'" "$tocsin" check split.yaml
+echo 'imports: [../split.yaml]' >>parts/body.yaml
+says "files that import each other" 1 \
+    "parts/body.yaml:[0-9]+:11: error: 'split.yaml' imports itself: split.yaml -> parts/body.yaml -> split.yaml" \
+    "$tocsin" check split.yaml
+rm parts/body.yaml
+says "an import that is not there" 1 \
+    "split.yaml:[0-9]+:11: error: the import 'parts/body.yaml' cannot be read: there is no such file" "$tocsin" check split.yaml
+refused "... stops a replay as well" 3 "the import 'parts/body.yaml' cannot be read" 's/^pack: .*/pack: split.yaml/'
 head -c 1048576 /dev/zero | tr '\0' '[' >brackets.yaml
 says "a mebibyte of brackets" 1 'brackets.yaml' "$tocsin" check brackets.yaml
 head -c 100000 /dev/urandom >noise.yaml

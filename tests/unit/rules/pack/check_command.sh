@@ -44,7 +44,7 @@ printf '1\nx\n3\n' >"$work/packs/l.csv"
 printf 'pack: p\nevents: { e: { fields: { n: int } } }\nlists: { l: { of: int, file: l.csv } }\n' \
     >"$work/packs/lists.yaml"
 check "$work/packs/lists.yaml"
-ok 'a bad line of a list file is named' grep -q '^l.csv:2:1: error: line 2 of the list file' "$work/err"
+ok 'a bad line of a list file is named' grep -q '/packs/l.csv:2:1: error: line 2 of the list file' "$work/err"
 
 check "$work/nothing.yaml"
 ok 'a missing pack is exit code 1' [ "$code" = 1 ]

@@ -91,7 +91,7 @@ static const struct slip slips[] = {
     {"pack: sound", "pack: @'so und'", "is no id"},
     {"timezone: UTC", "timezone: @'../etc'", "there is no time zone '../etc'"},
     {"version: 1", "version: @one", "must be a whole number, not 'one'"},
-    {"version: 1", "imports: @[a.yaml]", "'imports' is not supported by this version"},
+    {"version: 1", "imports: [@a.yaml]", "the import 'a.yaml' cannot be read"},
     {"version: 1", "version: 1\n@pack: again", "duplicate key 'pack', first on line 2"},
     {"version: 1", "mode: @off", "unknown value of 'mode': 'off'"},
     /* events */
