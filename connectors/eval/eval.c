@@ -34,51 +34,12 @@ struct world {
     struct tsn_expr_set *set;
 };
 
-static enum tsn_rep rep_of(enum tsn_type type)
-{
-    static const enum tsn_rep reps[] = {
-        [TSN_TYPE_BOOL] = TSN_REP_BOOL,      [TSN_TYPE_INT] = TSN_REP_INT,
-        [TSN_TYPE_DOUBLE] = TSN_REP_DOUBLE,  [TSN_TYPE_STRING] = TSN_REP_STRING,
-        [TSN_TYPE_TIMESTAMP] = TSN_REP_TIME, [TSN_TYPE_DURATION] = TSN_REP_DURATION,
-        [TSN_TYPE_NULL] = TSN_REP_NULL,      [TSN_TYPE_LIST] = TSN_REP_LIST,
-    };
-    return reps[type];
-}
-
 /* A column that holds the same value in every row. */
 static void fill(struct world *w, struct tsn_column *column, const struct tsn_value *value)
 {
-    enum tsn_rep rep = rep_of(value->type.type);
-    tsn_column_alloc(column, rep, w->n_rows, false, &w->arena);
-    if (rep == TSN_REP_LIST) {
-        column->cells = tsn_arena_zalloc(&w->arena, w->n_rows, sizeof(void *));
-    }
-    for (uint32_t row = 0; row < w->n_rows && value->state == TSN_STATE_VALUE; row++) {
-        tsn_bits_set(column->valid, row);
-        switch (rep) {
-        case TSN_REP_BOOL:
-            if (value->b) {
-                tsn_bits_set(column->bits, row);
-            }
-            break;
-        case TSN_REP_INT:
-            column->i64[row] = value->i;
-            break;
-        case TSN_REP_DOUBLE:
-            column->f64[row] = value->d;
-            break;
-        case TSN_REP_STRING:
-            column->str[row] = value->s;
-            break;
-        case TSN_REP_LIST:
-            ((const struct tsn_list_value **)column->cells)[row] = value->list;
-            break;
-        case TSN_REP_NULL:
-            break;
-        default:
-            column->time[row] = value->t;
-            break;
-        }
+    tsn_column_alloc(column, tsn_type_rep(value->type.type), w->n_rows, false, &w->arena);
+    for (uint32_t row = 0; row < w->n_rows; row++) {
+        tsn_column_set(column, row, value);
     }
 }
 
@@ -125,7 +86,7 @@ static void declare(struct world *w)
             .name = binding->name,
             .type = binding->value.type,
             .may_be_missing = binding->value.state == TSN_STATE_MISSING,
-            .rep = rep_of(binding->value.type.type),
+            .rep = tsn_type_rep(binding->value.type.type),
             .input = (uint32_t)w->n_names,
         };
         w->n_names++;

@@ -17,7 +17,7 @@ static const struct {
     [TSN_REP_ENUM] = {2, TSN_TYPE_STRING},
     [TSN_REP_TIME] = {sizeof(struct tsn_time), TSN_TYPE_TIMESTAMP},
     [TSN_REP_DURATION] = {sizeof(struct tsn_time), TSN_TYPE_DURATION},
-    [TSN_REP_LIST] = {0, TSN_TYPE_LIST},
+    [TSN_REP_LIST] = {sizeof(void *), TSN_TYPE_LIST},
     [TSN_REP_NULL] = {0, TSN_TYPE_NULL},
 };
 
@@ -39,6 +39,18 @@ enum tsn_type tsn_rep_type(enum tsn_rep rep)
 {
     TSN_MUST(rep < sizeof reps / sizeof reps[0]);
     return reps[rep].type;
+}
+
+enum tsn_rep tsn_type_rep(enum tsn_type type)
+{
+    static const enum tsn_rep exact[] = {
+        [TSN_TYPE_BOOL] = TSN_REP_BOOL,      [TSN_TYPE_INT] = TSN_REP_INT,
+        [TSN_TYPE_DOUBLE] = TSN_REP_DOUBLE,  [TSN_TYPE_STRING] = TSN_REP_STRING,
+        [TSN_TYPE_TIMESTAMP] = TSN_REP_TIME, [TSN_TYPE_DURATION] = TSN_REP_DURATION,
+        [TSN_TYPE_NULL] = TSN_REP_NULL,      [TSN_TYPE_LIST] = TSN_REP_LIST,
+    };
+    TSN_MUST(type < sizeof exact / sizeof exact[0]);
+    return exact[type];
 }
 
 const char *tsn_type_name(enum tsn_type type)

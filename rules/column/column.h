@@ -61,7 +61,7 @@ enum tsn_rep {
     TSN_REP_ENUM,        /* code into dict->names             reads as string */
     TSN_REP_TIME,        /* time, ns resolution               reads as timestamp */
     TSN_REP_DURATION,    /* time, ns resolution               reads as duration */
-    TSN_REP_LIST,        /* cells belong to rules/expr        reads as list */
+    TSN_REP_LIST,        /* pointers, of rules/expr           reads as list */
     TSN_REP_NULL,        /* no cells                          reads as null */
 };
 
@@ -117,12 +117,15 @@ static inline void tsn_bits_clear(uint64_t *bits, size_t i)
     bits[i >> 6] &= ~(UINT64_C(1) << (i & 63));
 }
 
-/* Bytes a cell of this representation takes; 0 for TSN_REP_BOOL (bitmap),
- * TSN_REP_NULL and TSN_REP_LIST. */
+/* Bytes a cell of this representation takes; 0 for TSN_REP_BOOL (bitmap) and
+ * TSN_REP_NULL. */
 size_t tsn_rep_cell_bytes(enum tsn_rep rep);
 
 /* The type that cells of this representation read as. */
 enum tsn_type tsn_rep_type(enum tsn_rep rep);
+
+/* The representation that keeps every value of this type exactly. Not of handles. */
+enum tsn_rep tsn_type_rep(enum tsn_type type);
 
 /* "int", "double", ... as users write it; "list" without its element. */
 const char *tsn_type_name(enum tsn_type type);

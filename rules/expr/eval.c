@@ -1,4 +1,4 @@
-/* Evaluators: life of one, frames, rows, and cells as values; see expr.h.
+/* Evaluators: life of one, frames, rows, and values as text; see expr.h.
  *
  * An evaluator owns an arena that a new frame resets, so after its first frames it
  * allocates nothing. The scalar walk is in row.c, the columns are in vector.c.
@@ -99,52 +99,6 @@ void tsn_eval_row(struct tsn_eval *eval, uint32_t expr, uint32_t row, struct tsn
     }
     if (low < compiled->n_positions && compiled->positions[low].node == node) {
         out->error_column = compiled->positions[low].column;
-    }
-}
-
-void tsn_column_value(const struct tsn_column *column, uint32_t row, struct tsn_value *out)
-{
-    *out = (struct tsn_value){.type = tsn_plain(tsn_rep_type(column->rep))};
-    if (!tsn_bits_get(column->valid, row)) {
-        bool failed = column->error && tsn_bits_get(column->error, row);
-        out->state = failed ? TSN_STATE_ERROR : TSN_STATE_MISSING;
-        out->error = failed ? "the value could not be computed" : NULL;
-        return;
-    }
-    out->state = TSN_STATE_VALUE;
-    switch (column->rep) {
-    case TSN_REP_BOOL:
-        out->b = tsn_bits_get(column->bits, row);
-        break;
-    case TSN_REP_INT:
-        out->i = column->i64[row];
-        break;
-    case TSN_REP_DOUBLE:
-        out->d = column->f64[row];
-        break;
-    case TSN_REP_STRING:
-        out->s = column->str[row];
-        break;
-    case TSN_REP_TIME_MS:
-    case TSN_REP_DURATION_MS:
-        out->t = tsn_time_from_ms(column->i64[row]);
-        break;
-    case TSN_REP_MONEY:
-        out->d = (double)column->i64[row] / tsn_number_power_of_ten(column->scale);
-        break;
-    case TSN_REP_ENUM:
-        out->s = column->dict->names[column->code[row]];
-        break;
-    case TSN_REP_TIME:
-    case TSN_REP_DURATION:
-        out->t = column->time[row];
-        break;
-    case TSN_REP_LIST:
-        out->list = ((const struct tsn_list_value *const *)column->cells)[row];
-        out->type = (struct tsn_expr_type){TSN_TYPE_LIST, TSN_TYPE_NULL, 1};
-        break;
-    case TSN_REP_NULL:
-        break;
     }
 }
 

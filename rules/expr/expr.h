@@ -191,4 +191,9 @@ bool tsn_expr_same(const struct tsn_value *a, const struct tsn_value *b);
 /* The value of one cell of any column, as the expression language reads it. */
 void tsn_column_value(const struct tsn_column *column, uint32_t row, struct tsn_value *out);
 
+/* Makes a cell hold a value of the type that the column reads as, in its state; text
+ * and lists are borrowed. Milliseconds are rounded down, money to the nearest unit;
+ * text for an enum must be one of its names, an error needs an error bitmap. */
+void tsn_column_set(struct tsn_column *column, uint32_t row, const struct tsn_value *value);
+
 #endif

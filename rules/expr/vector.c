@@ -41,65 +41,10 @@ static uint64_t error_word(const struct tsn_column *column, size_t w)
     return column->error ? column->error[w] : 0;
 }
 
-static enum tsn_rep rep_of(enum tsn_type type)
-{
-    static const enum tsn_rep reps[] = {
-        [TSN_TYPE_BOOL] = TSN_REP_BOOL,      [TSN_TYPE_INT] = TSN_REP_INT,
-        [TSN_TYPE_DOUBLE] = TSN_REP_DOUBLE,  [TSN_TYPE_STRING] = TSN_REP_STRING,
-        [TSN_TYPE_TIMESTAMP] = TSN_REP_TIME, [TSN_TYPE_DURATION] = TSN_REP_DURATION,
-        [TSN_TYPE_NULL] = TSN_REP_NULL,      [TSN_TYPE_LIST] = TSN_REP_LIST,
-    };
-    return reps[type];
-}
-
-static size_t cell_bytes(enum tsn_rep rep)
-{
-    return rep == TSN_REP_LIST ? sizeof(struct tsn_list_value *) : tsn_rep_cell_bytes(rep);
-}
-
 static void alloc_column(struct tsn_eval *eval, struct tsn_column *out, enum tsn_rep rep,
                          bool with_errors)
 {
     tsn_column_alloc(out, rep, eval->frame.n_rows, with_errors, &eval->arena);
-    if (rep == TSN_REP_LIST) {
-        out->cells = tsn_arena_alloc(&eval->arena, eval->frame.n_rows * cell_bytes(rep));
-    }
-}
-
-static void store(struct tsn_column *out, uint32_t row, const struct tsn_value *value)
-{
-    if (value->state == TSN_STATE_ERROR) {
-        tsn_bits_set(out->error, row);
-    }
-    if (value->state != TSN_STATE_VALUE) {
-        return;
-    }
-    tsn_bits_set(out->valid, row);
-    switch (out->rep) {
-    case TSN_REP_BOOL:
-        if (value->b) {
-            tsn_bits_set(out->bits, row);
-        }
-        break;
-    case TSN_REP_INT:
-        out->i64[row] = value->i;
-        break;
-    case TSN_REP_DOUBLE:
-        out->f64[row] = value->d;
-        break;
-    case TSN_REP_STRING:
-        out->str[row] = value->s;
-        break;
-    case TSN_REP_TIME:
-    case TSN_REP_DURATION:
-        out->time[row] = value->t;
-        break;
-    case TSN_REP_LIST:
-        ((const struct tsn_list_value **)out->cells)[row] = value->list;
-        break;
-    default:
-        break;
-    }
 }
 
 /* valid and error of a strict operation over the operands. */
@@ -134,9 +79,9 @@ static bool any_errors(const struct tsn_column *const *args, uint32_t n)
 
 static void fill_const(struct tsn_eval *eval, const struct tsn_node *n, struct tsn_column *out)
 {
-    alloc_column(eval, out, rep_of(n->type.type), false);
+    alloc_column(eval, out, tsn_type_rep(n->type.type), false);
     for (uint32_t row = 0; row < eval->frame.n_rows; row++) {
-        store(out, row, n->value);
+        tsn_column_set(out, row, n->value);
     }
 }
 
@@ -144,7 +89,7 @@ static void fill_const(struct tsn_eval *eval, const struct tsn_node *n, struct t
 static void readable_input(struct tsn_eval *eval, const struct tsn_node *n, struct tsn_column *out)
 {
     const struct tsn_column *raw = &eval->frame.inputs[n->input];
-    enum tsn_rep rep = rep_of(n->type.type);
+    enum tsn_rep rep = tsn_type_rep(n->type.type);
     *out = *raw;
     if (raw->rep == rep && rep != TSN_REP_BOOL) {
         return;
@@ -158,7 +103,7 @@ static void readable_input(struct tsn_eval *eval, const struct tsn_node *n, stru
         }
         return;
     }
-    out->cells = tsn_arena_alloc(&eval->arena, eval->frame.n_rows * cell_bytes(rep) + 1);
+    out->cells = tsn_arena_alloc(&eval->arena, eval->frame.n_rows * tsn_rep_cell_bytes(rep) + 1);
     if (raw->rep == TSN_REP_MONEY) {
         tsn_kernel_money_to_double(raw->i64, eval->frame.n_rows,
                                    tsn_number_power_of_ten(raw->scale), out->f64);
@@ -244,7 +189,7 @@ static void column_not(struct tsn_eval *eval, const struct tsn_node *n, struct t
 static void blend(struct tsn_eval *eval, struct tsn_column *out, const struct tsn_column *from,
                   const uint64_t *take)
 {
-    size_t bytes = cell_bytes(out->rep);
+    size_t bytes = tsn_rep_cell_bytes(out->rep);
     for (size_t w = 0; w < words_of(eval); w++) {
         out->valid[w] |= from->valid[w] & take[w];
         if (from->error) {
@@ -267,7 +212,8 @@ static void column_if(struct tsn_eval *eval, const struct tsn_node *n, struct ts
     const struct tsn_column *condition = column_of(eval, n->args[0]);
     const struct tsn_column *yes = column_of(eval, n->args[1]);
     const struct tsn_column *no = column_of(eval, n->args[2]);
-    alloc_column(eval, out, rep_of(n->type.type), condition->error || yes->error || no->error);
+    alloc_column(eval, out, tsn_type_rep(n->type.type),
+                 condition->error || yes->error || no->error);
     uint64_t *untaken = tsn_arena_alloc(&eval->arena, words_of(eval) * sizeof *untaken + 1);
     for (size_t w = 0; w < words_of(eval); w++) {
         untaken[w] = condition->valid[w] & ~condition->bits[w];
@@ -283,7 +229,7 @@ static void column_coalesce(struct tsn_eval *eval, const struct tsn_node *n, str
 {
     const struct tsn_column *value = column_of(eval, n->args[0]);
     const struct tsn_column *rest = column_of(eval, n->args[1]);
-    alloc_column(eval, out, rep_of(n->type.type), value->error || rest->error);
+    alloc_column(eval, out, tsn_type_rep(n->type.type), value->error || rest->error);
     uint64_t *here = tsn_arena_alloc(&eval->arena, words_of(eval) * sizeof *here + 1);
     uint64_t *missing = tsn_arena_alloc(&eval->arena, words_of(eval) * sizeof *missing + 1);
     for (size_t w = 0; w < words_of(eval); w++) {
@@ -579,7 +525,7 @@ static void column_kernel(struct tsn_eval *eval, const struct tsn_node *n, enum 
     size_t words = words_of(eval);
     bool is_int = kernel == TSN_KERNEL_ADD_INT || kernel == TSN_KERNEL_SUB_INT ||
                   kernel == TSN_KERNEL_MUL_INT;
-    alloc_column(eval, out, rep_of(n->type.type), is_int || any_errors(args, n->n_args));
+    alloc_column(eval, out, tsn_type_rep(n->type.type), is_int || any_errors(args, n->n_args));
     strict_states(eval, args, n->n_args, out->valid, out->error);
     if (!is_int) {
         double_kernel(eval, kernel, args, out);
@@ -615,7 +561,7 @@ static void column_by_row(struct tsn_eval *eval, const struct tsn_node *n, uint3
             args[n_columns++] = column_of(eval, n->args[i]);
         }
     }
-    alloc_column(eval, out, rep_of(n->type.type), true);
+    alloc_column(eval, out, tsn_type_rep(n->type.type), true);
     strict_states(eval, args, n_columns, out->valid, out->error);
     for (size_t w = 0; w < words_of(eval); w++) {
         uint64_t left = out->valid[w];
@@ -633,7 +579,7 @@ static void column_by_row(struct tsn_eval *eval, const struct tsn_node *n, uint3
             }
             struct tsn_value result;
             tsn_apply_node(eval, id, values, &result);
-            store(out, row, &result);
+            tsn_column_set(out, row, &result);
         }
     }
 }
@@ -642,10 +588,10 @@ static void column_by_row(struct tsn_eval *eval, const struct tsn_node *n, uint3
 static void column_by_scalar(struct tsn_eval *eval, const struct tsn_node *n, uint32_t id,
                              struct tsn_column *out)
 {
-    alloc_column(eval, out, rep_of(n->type.type), true);
+    alloc_column(eval, out, tsn_type_rep(n->type.type), true);
     for (uint32_t row = 0; row < eval->frame.n_rows; row++) {
         tsn_row_begin(eval, row);
-        store(out, row, tsn_row_node(eval, id));
+        tsn_column_set(out, row, tsn_row_node(eval, id));
     }
 }
 

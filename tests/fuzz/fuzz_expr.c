@@ -58,7 +58,7 @@ static void set_rows(struct tsn_column *column, enum tsn_rep rep, struct tsn_val
     column->dict = rep == TSN_REP_ENUM ? &dict : NULL;
     for (uint32_t row = 0; row < ROWS; row++) {
         value.state = states[row];
-        fixture_cell_set(column, row, &value);
+        tsn_column_set(column, row, &value);
     }
 }
 
@@ -73,8 +73,7 @@ static void evaluate(struct tsn_expr_set *set, uint32_t expr)
     size_t n_lifted = 0;
     for (; n_lifted < N_LIFTED_MAX && tsn_expr_lifted(set, n_lifted); n_lifted++) {
         const struct tsn_value *literal = tsn_expr_lifted(set, n_lifted);
-        set_rows(&columns[N_INPUTS + n_lifted], fixture_rep_of(literal->type.type), *literal,
-                 &arena);
+        set_rows(&columns[N_INPUTS + n_lifted], tsn_type_rep(literal->type.type), *literal, &arena);
     }
     struct tsn_eval *eval = tsn_eval_new(set);
     struct tsn_frame frame = {.n_rows = ROWS, .inputs = columns};

@@ -306,7 +306,7 @@ static void fill(struct maker *m, struct tsn_column *columns, uint32_t n_rows,
         columns[i].dict = inputs[i].rep == TSN_REP_ENUM ? &dict : NULL;
         for (uint32_t row = 0; row < n_rows; row++) {
             struct tsn_value value = random_value(m, inputs[i].rep);
-            fixture_cell_set(&columns[i], row, &value);
+            tsn_column_set(&columns[i], row, &value);
         }
     }
 }

@@ -192,7 +192,7 @@ static void every_operator_meets_every_pair_of_states(void **state)
         for (uint32_t row = 0; row < ROWS; row++) {
             struct tsn_value value = input_value(i, i % 2);
             value.state = states[i % 2 ? row % 3 : row / 3];
-            fixture_cell_set(&columns[i], row, &value);
+            tsn_column_set(&columns[i], row, &value);
         }
     }
     struct tsn_frame frame = {.n_rows = ROWS, .inputs = columns};
