@@ -112,6 +112,35 @@ const char *tsn_check_type_text(struct tsn_checker *c, uint32_t node)
     return tsn_type_text(type_of(c, node), c->scratch);
 }
 
+bool tsn_check_is_never(const struct tsn_checker *c, uint32_t node)
+{
+    return c->set->nodes[node].never;
+}
+
+uint32_t tsn_check_as(struct tsn_checker *c, uint32_t node, struct tsn_expr_type type, uint32_t at)
+{
+    if (node == TSN_EXPR_NONE || !tsn_check_is_never(c, node) ||
+        tsn_type_equal(type_of(c, node), type)) {
+        return node;
+    }
+    struct tsn_node typed = c->set->nodes[node];
+    typed.type = type;
+    typed.never = type.type == TSN_TYPE_NULL;
+    typed.folded = 0;
+    typed.error = NULL;
+    return tsn_check_add(c, &typed, at);
+}
+
+void tsn_check_as_other(struct tsn_checker *c, const struct tsn_syntax *a, uint32_t *node_a,
+                        const struct tsn_syntax *b, uint32_t *node_b)
+{
+    if (!tsn_check_is_never(c, *node_b)) {
+        *node_a = tsn_check_as(c, *node_a, type_of(c, *node_b), a->at);
+    } else {
+        *node_b = tsn_check_as(c, *node_b, type_of(c, *node_a), b->at);
+    }
+}
+
 bool tsn_check_is_int_literal(const struct tsn_syntax *tree)
 {
     return tree && tree->kind == TSN_SYNTAX_INT;
@@ -213,12 +242,16 @@ static const char *equality_advice(struct tsn_expr_type a, struct tsn_expr_type 
 }
 
 static uint32_t check_comparison(struct tsn_checker *c, const struct tsn_syntax *tree,
-                                 const uint32_t *args)
+                                 uint32_t *args)
 {
     enum tsn_relation relation = relation_of(tree->op);
+    bool ordered = relation != TSN_EQ && relation != TSN_NE;
+    tsn_check_as_other(c, tree->args[0], &args[0], tree->args[1], &args[1]);
+    for (int i = 0; ordered && i < 2; i++) { /* neither ever has a value */
+        args[i] = tsn_check_as(c, args[i], tsn_plain(TSN_TYPE_INT), tree->args[i]->at);
+    }
     struct tsn_expr_type a = type_of(c, args[0]);
     struct tsn_expr_type b = type_of(c, args[1]);
-    bool ordered = relation != TSN_EQ && relation != TSN_NE;
     bool no_order = a.type == TSN_TYPE_LIST || a.type == TSN_TYPE_NULL;
     if (!comparable(a, b) || (ordered && no_order)) {
         return tsn_check_fail(c, tree->at, equality_advice(a, b),
@@ -242,6 +275,7 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
         if (args[0] == TSN_EXPR_NONE) {
             return TSN_EXPR_NONE;
         }
+        args[0] = tsn_check_as(c, args[0], tsn_plain(handle->element), tree->args[0]->at);
         if (type_of(c, args[0]).type != handle->element) {
             return tsn_check_fail(c, tree->at, NULL, "'%s' holds %ss, and this is a %s",
                                   handle->name, tsn_type_name(handle->element),
@@ -258,7 +292,11 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
     if (args[0] == TSN_EXPR_NONE || args[1] == TSN_EXPR_NONE) {
         return TSN_EXPR_NONE;
     }
+    args[1] = tsn_check_as(c, args[1], tsn_list_of(tsn_plain(TSN_TYPE_NULL)), tree->args[1]->at);
     struct tsn_expr_type list = type_of(c, args[1]);
+    if (list.type == TSN_TYPE_LIST) {
+        args[0] = tsn_check_as(c, args[0], tsn_element_of(list), tree->args[0]->at);
+    }
     if (list.type != TSN_TYPE_LIST) {
         return tsn_check_fail(c, tree->at, "write a list: x in [\"a\", \"b\"] or x in lists.name",
                               "'in' needs a list on its right, not %s",
@@ -302,12 +340,14 @@ static uint32_t check_unary(struct tsn_checker *c, const struct tsn_syntax *tree
         return arg;
     }
     if (tree->op == TSN_TOKEN_MINUS) {
+        arg = tsn_check_as(c, arg, tsn_plain(TSN_TYPE_INT), tree->args[0]->at);
         if (!is_number(type_of(c, arg))) {
             return tsn_check_fail(c, tree->at, NULL, "'-' needs a number, not %s",
                                   tsn_check_type_text(c, arg));
         }
         return tsn_check_function(c, "neg", false, 1, &arg, NULL, tree->at);
     }
+    arg = tsn_check_as(c, arg, tsn_plain(TSN_TYPE_BOOL), tree->args[0]->at);
     if (type_of(c, arg).type != TSN_TYPE_BOOL) {
         return tsn_check_fail(c, tree->at, "compare it: x == 0", "'!' needs a bool, not %s",
                               tsn_check_type_text(c, arg));
@@ -333,7 +373,8 @@ static uint32_t check_logic(struct tsn_checker *c, const struct tsn_syntax *tree
     uint32_t *args = tsn_arena_alloc(c->scratch, tree->n_args * sizeof *args);
     bool ok = true;
     for (uint32_t i = 0; i < tree->n_args; i++) {
-        args[i] = tsn_check(c, tree->args[i]);
+        args[i] = tsn_check_as(c, tsn_check(c, tree->args[i]), tsn_plain(TSN_TYPE_BOOL),
+                               tree->args[i]->at);
         if (args[i] != TSN_EXPR_NONE && type_of(c, args[i]).type != TSN_TYPE_BOOL) {
             args[i] = tsn_check_fail(c, tree->args[i]->at, "compare it with something",
                                      "'%s' needs a bool here, not %s", tsn_token_text(tree->op),
@@ -357,12 +398,18 @@ static uint32_t check_cond(struct tsn_checker *c, const struct tsn_syntax *tree)
     if (!check_all(c, tree, args)) {
         return TSN_EXPR_NONE;
     }
+    args[0] = tsn_check_as(c, args[0], tsn_plain(TSN_TYPE_BOOL), tree->args[0]->at);
     if (type_of(c, args[0]).type != TSN_TYPE_BOOL) {
         return tsn_check_fail(c, tree->at, NULL, "'?' needs a bool before it, not %s",
                               tsn_check_type_text(c, args[0]));
     }
     widen_pair(c, tree->args[1], &args[1], tree->args[2], &args[2]);
-    struct tsn_node node = {.op = TSN_OP_IF, .n_args = 3, .args = args};
+    tsn_check_as_other(c, tree->args[1], &args[1], tree->args[2], &args[2]);
+    struct tsn_node node = {.op = TSN_OP_IF,
+                            .never =
+                                tsn_check_is_never(c, args[1]) && tsn_check_is_never(c, args[2]),
+                            .n_args = 3,
+                            .args = args};
     if (!tsn_type_join(type_of(c, args[1]), type_of(c, args[2]), &node.type)) {
         return tsn_check_fail(c, tree->at, "convert one side, for instance with double(...)",
                               "both sides of ':' must have one type, but are %s and %s",
@@ -377,6 +424,8 @@ static uint32_t check_index(struct tsn_checker *c, const struct tsn_syntax *tree
     if (!check_all(c, tree, args)) {
         return TSN_EXPR_NONE;
     }
+    args[0] = tsn_check_as(c, args[0], tsn_list_of(tsn_plain(TSN_TYPE_NULL)), tree->args[0]->at);
+    args[1] = tsn_check_as(c, args[1], tsn_plain(TSN_TYPE_INT), tree->args[1]->at);
     struct tsn_expr_type list = type_of(c, args[0]);
     if (list.type != TSN_TYPE_LIST || type_of(c, args[1]).type != TSN_TYPE_INT) {
         return tsn_check_fail(c, tree->at, NULL, "an index takes a list and an int, not %s and %s",
@@ -384,7 +433,47 @@ static uint32_t check_index(struct tsn_checker *c, const struct tsn_syntax *tree
     }
     struct tsn_node node = {
         .op = TSN_OP_INDEX, .type = tsn_element_of(list), .n_args = 2, .args = args};
+    node.never = node.type.type == TSN_TYPE_NULL; /* the list can only be empty */
     return tsn_check_add(c, &node, tree->at);
+}
+
+/* The one type of a list's elements, int literals widened beside doubles; null for
+ * none, or none that ever has a value. False after a message. */
+static bool list_element(struct tsn_checker *c, const struct tsn_syntax *tree, uint32_t *args,
+                         struct tsn_expr_type *element)
+{
+    bool any_double = false;
+    for (uint32_t i = 0; i < tree->n_args; i++) {
+        any_double |= type_of(c, args[i]).type == TSN_TYPE_DOUBLE;
+    }
+    *element = tsn_plain(TSN_TYPE_NULL);
+    bool known = false;
+    for (uint32_t i = 0; i < tree->n_args; i++) {
+        if (any_double && tsn_check_is_int_literal(tree->args[i])) {
+            args[i] = tsn_check_widen(c, args[i], tree->args[i]->at);
+        }
+        struct tsn_expr_type type = type_of(c, args[i]);
+        if (tsn_check_is_never(c, args[i])) {
+            continue;
+        }
+        if (type.type == TSN_TYPE_NULL) {
+            tsn_check_fail(c, tree->args[i]->at, NULL, "a list may not hold null");
+            return false;
+        }
+        if (!known) {
+            *element = type;
+            known = true;
+        } else if (!tsn_type_join(*element, type, element)) {
+            tsn_check_fail(c, tree->args[i]->at, "convert it, or make a list of each",
+                           "a list holds one type: this is a %s among %ss",
+                           tsn_check_type_text(c, args[i]), tsn_type_text(*element, c->scratch));
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < tree->n_args; i++) {
+        args[i] = tsn_check_as(c, args[i], *element, tree->args[i]->at);
+    }
+    return true;
 }
 
 static uint32_t check_list(struct tsn_checker *c, const struct tsn_syntax *tree)
@@ -397,27 +486,9 @@ static uint32_t check_list(struct tsn_checker *c, const struct tsn_syntax *tree)
         return tsn_check_fail(c, tree->at, "declare a list and write 'x in lists.name'",
                               "a list of more than %d elements", TSN_EXPR_LIST_MAX);
     }
-    bool any_double = false;
-    for (uint32_t i = 0; i < tree->n_args; i++) {
-        any_double |= type_of(c, args[i]).type == TSN_TYPE_DOUBLE;
-    }
-    struct tsn_expr_type element = tsn_plain(TSN_TYPE_NULL);
-    for (uint32_t i = 0; i < tree->n_args; i++) {
-        if (any_double && tsn_check_is_int_literal(tree->args[i])) {
-            args[i] = tsn_check_widen(c, args[i], tree->args[i]->at);
-        }
-        struct tsn_expr_type type = type_of(c, args[i]);
-        if (type.type == TSN_TYPE_NULL) {
-            return tsn_check_fail(c, tree->args[i]->at, NULL, "a list may not hold null");
-        }
-        if (i == 0) {
-            element = type;
-        } else if (!tsn_type_join(element, type, &element)) {
-            return tsn_check_fail(c, tree->args[i]->at, "convert it, or make a list of each",
-                                  "a list holds one type: this is a %s among %ss",
-                                  tsn_check_type_text(c, args[i]),
-                                  tsn_type_text(element, c->scratch));
-        }
+    struct tsn_expr_type element;
+    if (!list_element(c, tree, args, &element)) {
+        return TSN_EXPR_NONE;
     }
     struct tsn_node node = {
         .op = TSN_OP_LIST, .type = tsn_list_of(element), .n_args = tree->n_args, .args = args};

@@ -13,6 +13,7 @@
 struct tsn_local {
     struct tsn_str name;
     uint32_t node;
+    uint32_t plain; /* where literals are not lifted: the same constant as without lifting */
 };
 
 struct tsn_checker {
@@ -43,6 +44,14 @@ uint32_t tsn_check_add(struct tsn_checker *c, const struct tsn_node *node, uint3
 
 /* "int", ... of a node; "list(int)" in the scratch arena. */
 const char *tsn_check_type_text(struct tsn_checker *c, uint32_t node);
+
+/* What never has a value - an element of an empty list - is of any type: such a node
+ * as one of this type, other nodes as they are. */
+bool tsn_check_is_never(const struct tsn_checker *c, uint32_t node);
+uint32_t tsn_check_as(struct tsn_checker *c, uint32_t node, struct tsn_expr_type type, uint32_t at);
+/* One of two that must have one type gets the other's, if it never has a value. */
+void tsn_check_as_other(struct tsn_checker *c, const struct tsn_syntax *a, uint32_t *node_a,
+                        const struct tsn_syntax *b, uint32_t *node_b);
 
 /* An int literal as a double; other nodes as they are. */
 bool tsn_check_is_int_literal(const struct tsn_syntax *tree);

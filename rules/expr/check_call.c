@@ -44,7 +44,8 @@ static bool fits(struct tsn_checker *c, const struct tsn_function *f, bool is_me
             return false;
         }
         bool widens = widen && *p == 'd' && trees && tsn_check_is_int_literal(trees[i]);
-        if (!letter_takes(*p, c->set->nodes[args[i]].type) && !widens) {
+        if (!letter_takes(*p, c->set->nodes[args[i]].type) && !widens &&
+            !tsn_check_is_never(c, args[i])) {
             return false;
         }
         i++;
@@ -246,17 +247,11 @@ static struct tsn_expr_type result_type(struct tsn_checker *c, const struct tsn_
     return joined;
 }
 
-uint32_t tsn_check_function(struct tsn_checker *c, const char *name, bool is_method,
-                            uint32_t n_args, uint32_t *args, struct tsn_syntax *const *trees,
-                            uint32_t at)
+/* Arguments as the overload takes them: int literals widened, what never has a value
+ * as its type. */
+static void take_letters(struct tsn_checker *c, const struct tsn_function *f, uint32_t *args,
+                         struct tsn_syntax *const *trees, uint32_t at)
 {
-    const struct tsn_function *f = find_overload(c, name, is_method, n_args, args, trees);
-    struct tsn_expr_type joined;
-    bool two_lists = f && strchr(f->signature, '>')[1] == 'A';
-    if (!f || (two_lists &&
-               !tsn_type_join(c->set->nodes[args[0]].type, c->set->nodes[args[1]].type, &joined))) {
-        return no_overload(c, name, is_method, n_args, args, at);
-    }
     uint32_t i = 0;
     for (const char *p = f->signature; *p != '>'; p++) {
         if (*p == '.') {
@@ -265,7 +260,26 @@ uint32_t tsn_check_function(struct tsn_checker *c, const char *name, bool is_met
         if (*p == 'd' && c->set->nodes[args[i]].type.type == TSN_TYPE_INT) {
             args[i] = tsn_check_widen(c, args[i], trees[i]->at);
         }
+        struct tsn_expr_type type =
+            *p == 'A' ? tsn_list_of(tsn_plain(TSN_TYPE_NULL)) : tsn_function_letter(*p);
+        args[i] = tsn_check_as(c, args[i], type, trees ? trees[i]->at : at);
         i++;
+    }
+}
+
+uint32_t tsn_check_function(struct tsn_checker *c, const char *name, bool is_method,
+                            uint32_t n_args, uint32_t *args, struct tsn_syntax *const *trees,
+                            uint32_t at)
+{
+    const struct tsn_function *f = find_overload(c, name, is_method, n_args, args, trees);
+    struct tsn_expr_type joined;
+    if (f) {
+        take_letters(c, f, args, trees, at);
+    }
+    bool two_lists = f && strchr(f->signature, '>')[1] == 'A';
+    if (!f || (two_lists &&
+               !tsn_type_join(c->set->nodes[args[0]].type, c->set->nodes[args[1]].type, &joined))) {
+        return no_overload(c, name, is_method, n_args, args, at);
     }
     struct tsn_node node = {.op = TSN_OP_CALL,
                             .input = (uint32_t)(f - tsn_functions),
@@ -302,6 +316,8 @@ static uint32_t check_coalesce(struct tsn_checker *c, const struct tsn_syntax *t
         return TSN_EXPR_NONE;
     }
     struct tsn_node node = {.op = TSN_OP_COALESCE, .n_args = 2, .args = args};
+    tsn_check_as_other(c, tree->args[0], &args[0], tree->args[1], &args[1]);
+    node.never = tsn_check_is_never(c, args[0]) && tsn_check_is_never(c, args[1]);
     for (int i = 0; i < 2; i++) {
         if (tsn_check_is_int_literal(tree->args[i]) &&
             c->set->nodes[args[1 - i]].type.type == TSN_TYPE_DOUBLE) {
@@ -319,7 +335,8 @@ static uint32_t check_coalesce(struct tsn_checker *c, const struct tsn_syntax *t
 static uint32_t check_prefix_in(struct tsn_checker *c, const struct tsn_syntax *tree,
                                 const struct tsn_expr_list *handle)
 {
-    uint32_t arg = tsn_check(c, tree->args[0]);
+    uint32_t arg =
+        tsn_check_as(c, tsn_check(c, tree->args[0]), tsn_plain(TSN_TYPE_STRING), tree->args[0]->at);
     if (arg == TSN_EXPR_NONE) {
         return arg;
     }
@@ -336,7 +353,8 @@ static uint32_t check_prefix_in(struct tsn_checker *c, const struct tsn_syntax *
 }
 
 /* A name that a macro brings in: a plain identifier. */
-static bool push_local(struct tsn_checker *c, const struct tsn_syntax *name, uint32_t node)
+static bool push_local(struct tsn_checker *c, const struct tsn_syntax *name, uint32_t node,
+                       uint32_t plain)
 {
     if (name->kind != TSN_SYNTAX_IDENT || name->is_root) {
         tsn_check_fail(c, name->at, NULL, "a macro needs a simple name here");
@@ -346,7 +364,7 @@ static bool push_local(struct tsn_checker *c, const struct tsn_syntax *name, uin
         tsn_check_fail(c, name->at, NULL, "macros nested deeper than %d", TSN_EXPR_DEPTH_MAX);
         return false;
     }
-    c->locals[c->n_locals++] = (struct tsn_local){name->s, node};
+    c->locals[c->n_locals++] = (struct tsn_local){name->s, node, plain};
     return true;
 }
 
@@ -356,8 +374,12 @@ static uint32_t check_bind(struct tsn_checker *c, const struct tsn_syntax *tree,
     if (n_args != 3) {
         return wrong_number(c, tree, "cel.bind(name, value, expression)");
     }
+    bool lift = c->set->lift;
     uint32_t value = tsn_check(c, args[1]);
-    if (value == TSN_EXPR_NONE || !push_local(c, args[0], value)) {
+    c->set->lift = false;
+    uint32_t plain = lift && value != TSN_EXPR_NONE ? tsn_check(c, args[1]) : value;
+    c->set->lift = lift;
+    if (value == TSN_EXPR_NONE || !push_local(c, args[0], value, plain)) {
         return TSN_EXPR_NONE;
     }
     uint32_t body = tsn_check(c, args[2]);
@@ -373,16 +395,6 @@ static const struct {
     {"filter", TSN_FILTER}, {"map", TSN_MAP},
 };
 
-/* What a macro gives for a list without elements of any type. */
-static uint32_t empty_macro(struct tsn_checker *c, enum tsn_macro_kind kind, uint32_t list)
-{
-    if (kind == TSN_FILTER || kind == TSN_MAP) {
-        return list;
-    }
-    struct tsn_value value = {.type = tsn_plain(TSN_TYPE_BOOL), .b = kind == TSN_ALL};
-    return tsn_graph_const(c->set, &value);
-}
-
 static uint32_t macro_node(struct tsn_checker *c, const struct tsn_syntax *tree,
                            struct tsn_node *node, uint32_t *args)
 {
@@ -392,6 +404,9 @@ static uint32_t macro_node(struct tsn_checker *c, const struct tsn_syntax *tree,
         args[i - 1] = tsn_check(c, tree->args[i]);
         ok = ok && args[i - 1] != TSN_EXPR_NONE;
         bool is_test = node->sub != TSN_MAP || (tree->n_args == 4 && i == 2);
+        if (ok && is_test) {
+            args[i - 1] = tsn_check_as(c, args[i - 1], tsn_plain(TSN_TYPE_BOOL), tree->args[i]->at);
+        }
         if (ok && is_test && c->set->nodes[args[i - 1]].type.type != TSN_TYPE_BOOL) {
             tsn_check_fail(c, tree->args[i]->at, "compare it with something",
                            "%.*s() needs a bool here, not %s", (int)tree->s.len, tree->s.p,
@@ -406,7 +421,8 @@ static uint32_t macro_node(struct tsn_checker *c, const struct tsn_syntax *tree,
     node->type = node->sub == TSN_FILTER ? c->set->nodes[args[0]].type
                  : node->sub == TSN_MAP  ? tsn_list_of(last)
                                          : tsn_plain(TSN_TYPE_BOOL);
-    if (node->sub == TSN_MAP && last.type == TSN_TYPE_NULL) {
+    if (node->sub == TSN_MAP && last.type == TSN_TYPE_NULL &&
+        !tsn_check_is_never(c, args[node->n_args - 1])) {
         return tsn_check_fail(c, tree->at, NULL, "a list may not hold null");
     }
     return tsn_check_add(c, node, tree->at);
@@ -423,7 +439,8 @@ static uint32_t check_macro(struct tsn_checker *c, const struct tsn_syntax *tree
                                     "valid CEL, not supported here: two-variable comprehensions")
                    : wrong_number(c, tree, form);
     }
-    uint32_t args[3] = {tsn_check(c, tree->args[0])};
+    uint32_t args[3] = {tsn_check_as(c, tsn_check(c, tree->args[0]),
+                                     tsn_list_of(tsn_plain(TSN_TYPE_NULL)), tree->args[0]->at)};
     if (args[0] == TSN_EXPR_NONE) {
         return TSN_EXPR_NONE;
     }
@@ -432,17 +449,15 @@ static uint32_t check_macro(struct tsn_checker *c, const struct tsn_syntax *tree
         return tsn_check_fail(c, tree->at, NULL, "%.*s() goes over a list, not over a %s",
                               (int)tree->s.len, tree->s.p, tsn_check_type_text(c, args[0]));
     }
-    if (list->type.depth == 1 && list->type.element == TSN_TYPE_NULL) {
-        return empty_macro(c, kind, args[0]);
-    }
     if (tree->args[0]->kind == TSN_SYNTAX_LIST && tree->args[0]->n_args > TSN_EXPR_MACRO_MAX) {
         return tsn_check_fail(c, tree->at, "declare a list and ask 'x in lists.name'",
                               "a macro takes lists of at most %d elements", TSN_EXPR_MACRO_MAX);
     }
     struct tsn_node variable = {
         .op = TSN_OP_VARIABLE, .slot = c->n_slots, .type = tsn_element_of(list->type)};
+    variable.never = variable.type.type == TSN_TYPE_NULL; /* the list can only be empty */
     uint32_t element = tsn_graph_add(c->set, &variable);
-    if (!push_local(c, tree->args[1], element)) {
+    if (!push_local(c, tree->args[1], element, element)) {
         return TSN_EXPR_NONE;
     }
     struct tsn_node node = {
@@ -507,20 +522,24 @@ static uint32_t unknown_function(struct tsn_checker *c, const char *name, uint32
     return tsn_check_fail(c, at, nearest_function(c, name), "there is no function '%.100s'", name);
 }
 
-/* "math.abs" for a call on a name that is no value; NULL otherwise. */
+/* "math.abs" for a call of a function of that name, or on a name that is no value; NULL
+ * otherwise. */
 static const char *qualified(struct tsn_checker *c, const struct tsn_syntax *tree)
 {
     static const char *const spaces[] = {"math",     "cel",   "strings", "base64", "sets",
                                          "optional", "proto", "lists",   "regex"};
-    if (!tree->is_method || tree->args[0]->kind != TSN_SYNTAX_IDENT ||
-        tsn_check_is_name(c, tree->args[0])) {
+    if (!tree->is_method || tree->args[0]->kind != TSN_SYNTAX_IDENT) {
         return NULL;
     }
     struct tsn_str space = tree->args[0]->s;
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {
         if (tsn_str_is(space, spaces[i])) {
-            return tsn_arena_printf(c->scratch, "%.*s.%.*s", (int)space.len, space.p,
-                                    (int)tree->s.len, tree->s.p);
+            const char *name = tsn_arena_printf(c->scratch, "%.*s.%.*s", (int)space.len, space.p,
+                                                (int)tree->s.len, tree->s.p);
+            return is_function(name) || strcmp(name, "cel.bind") == 0 ||
+                           !tsn_check_is_name(c, tree->args[0])
+                       ? name
+                       : NULL;
         }
     }
     return NULL;

@@ -189,7 +189,7 @@ uint32_t tsn_check_name(struct tsn_checker *c, const struct tsn_syntax *tree)
     }
     const struct tsn_local *local = find_local(c, chain->parts[0]);
     if (local) {
-        return chain->n == 1 ? local->node
+        return chain->n == 1 ? (c->set->lift ? local->node : local->plain)
                              : no_fields(c, chain, 1, c->set->nodes[local->node].type);
     }
     size_t n_parts = 0;

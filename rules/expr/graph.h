@@ -44,7 +44,8 @@ struct tsn_node {
     uint8_t sub;
     uint8_t slot; /* VARIABLE, MACRO */
     bool may_be_missing;
-    bool pure; /* depends on no input, list or variable outside it */
+    bool pure;  /* depends on no input, list or variable outside it */
+    bool never; /* has no value ever - an element of an empty list - so any type fits */
     uint16_t height;
     struct tsn_expr_type type;
     uint32_t n_args;

@@ -224,6 +224,9 @@ static uint32_t as_wanted(struct tsn_checker *c, const struct tsn_syntax *tree, 
     if (!want || tsn_type_join(type, *want, &joined)) {
         return root;
     }
+    if (tsn_check_is_never(c, root)) {
+        return tsn_check_as(c, root, *want, tree->at);
+    }
     if (want->type == TSN_TYPE_DOUBLE && type.type == TSN_TYPE_INT) {
         return tsn_check_to_double(c, root, tree->at);
     }
@@ -244,6 +247,29 @@ static uint32_t keep_compiled(struct tsn_expr_set *set, const struct tsn_compile
     return set->n_exprs++;
 }
 
+/* Checks a tree; false after a message. Its limit of cost holds for what was folded:
+ * what is accepted must not depend on whether literals are lifted. */
+static bool compile(struct tsn_checker *c, const struct tsn_syntax *tree,
+                    const struct tsn_expr_type *want, struct tsn_compiled *compiled)
+{
+    uint32_t root = tsn_check(c, tree);
+    if (root != TSN_EXPR_NONE && !c->failed) {
+        root = as_wanted(c, tree, root, want);
+    }
+    if (root == TSN_EXPR_NONE || c->failed) {
+        return false;
+    }
+    *compiled = (struct tsn_compiled){.root = root};
+    collect(c, compiled);
+    if (compiled->cost > EXPR_COST_MAX && !c->set->lift) {
+        tsn_check_fail(c, tree->at, "macros inside macros multiply; use a feature",
+                       "this costs %.0f units for every event, and at most %.0f are allowed",
+                       compiled->cost, EXPR_COST_MAX);
+        return false;
+    }
+    return true;
+}
+
 uint32_t tsn_expr_set_add(struct tsn_expr_set *set, const char *text, size_t len,
                           const struct tsn_expr_type *want, const struct tsn_expr_source *source,
                           struct tsn_diags *diags)
@@ -261,19 +287,13 @@ uint32_t tsn_expr_set_add(struct tsn_expr_set *set, const char *text, size_t len
     if (!tree) {
         return tsn_check_fail(&c, error.at, error.advice, "%s", error.message);
     }
-    uint32_t root = tsn_check(&c, tree);
-    if (root != TSN_EXPR_NONE && !c.failed) {
-        root = as_wanted(&c, tree, root, want);
-    }
-    if (root == TSN_EXPR_NONE || c.failed) {
+    struct tsn_compiled compiled;
+    bool lift = set->lift;
+    set->lift = false;
+    bool ok = compile(&c, tree, want, &compiled);
+    set->lift = lift;
+    if (!ok || (lift && !compile(&c, tree, want, &compiled))) {
         return TSN_EXPR_NONE;
-    }
-    struct tsn_compiled compiled = {.root = root};
-    collect(&c, &compiled);
-    if (compiled.cost > EXPR_COST_MAX) {
-        return tsn_check_fail(&c, tree->at, "macros inside macros multiply; use a feature",
-                              "this costs %.0f units for every event, and at most %.0f are allowed",
-                              compiled.cost, EXPR_COST_MAX);
     }
     keep_positions(&c, &compiled);
     return keep_compiled(set, &compiled);

@@ -162,6 +162,11 @@ static const struct {
     {"[call.n, 2][0]", {"7", "missing", "error"}, "a list of a missing is missing"},
     {"cel.bind(t, call.n + 1, t * t)", {"64", "missing", "error"}, "bind"},
     {"math.greatest(1, call.n, 3)", {"7", "missing", "error"}, "variadic"},
+    {"[][0] + 1", {"error", "error", "error"}, "no element has every type"},
+    {"[][0].contains('a') || call.n > 5", {"true", "error", "error"}, "and is absorbed"},
+    {"call.n > 5 ? call.d : [][0]", {"10.5", "missing", "error"}, "beside any type"},
+    {"[[][0], 'a'].size() + [][0][0]", {"error", "error", "error"}, "lists of it, it as a list"},
+    {"[].map(x, x + call.n) == [1]", {"false", "false", "false"}, "nothing to add to"},
 };
 
 static void rows_and_columns_give_the_expected_answers(void **state)
@@ -240,6 +245,8 @@ static const struct {
     {"timestamp('2020-01-01T00:00:00Z').getHours('Mars/Crater')", 43, "there is no time zone"},
     {"[1, 'a']", 5, "a list holds one type"},
     {"call.n in 3", 8, "'in' needs a list"},
+    {"[].all(x, nope)", 11, "there is no name 'nope'"},
+    {"[].map(x, null)", 7, "a list may not hold null"},
 };
 
 static void refusals_say_where_and_why(void **state)
@@ -287,11 +294,51 @@ static void equal_parts_of_two_rules_are_one_column(void **state)
     tsn_diags_free(&diags);
 }
 
+/* Literals as columns change no answer to whether an expression is accepted. */
+static void lifting_literals_accepts_the_same_expressions(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "[1, 2, 3, 4, 5, 6, 7].all(a, [1, 2, 3, 4, 5, 6, 7].all(b, [1, 2, 3, 4, 5, 6, 7].all(c, "
+        "[1, 2, 3, 4, 5, 6, 7].all(d, [1, 2, 3, 4, 5, 6, 7].all(e, [1, 2, 3, 4, 5, 6, 7].all(f, "
+        "[1, 2, 3, 4, 5, 6, 7].all(g, [1, 2, 3, 4, 5, 6, 7].all(h, 1 < 2))))))))",
+        "[1, 2, 3, 4, 5, 6, 7].all(a, [1, 2, 3, 4, 5, 6, 7].all(b, [1, 2, 3, 4, 5, 6, 7].all(c, "
+        "[1, 2, 3, 4, 5, 6, 7].all(d, [1, 2, 3, 4, 5, 6, 7].all(e, [1, 2, 3, 4, 5, 6, 7].all(f, "
+        "[1, 2, 3, 4, 5, 6, 7].all(g, [1, 2, 3, 4, 5, 6, 7].all(h, a + b + c + d + e + f + g + h "
+        "> call.n))))))))",
+        "cel.bind(p, 'a' + 'b', call.s.matches(p))",
+        "timestamp('2020-01-01T00:00:00Z').getHours('Mars/Crater') == 1",
+    };
+    static const bool accepted[] = {true, false, true, false};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *messages[2] = {"", ""};
+        struct tsn_diags diags[2];
+        struct tsn_expr_set *sets[2];
+        for (int lift = 0; lift < 2; lift++) {
+            tsn_diags_init(&diags[lift]);
+            sets[lift] = new_set();
+            tsn_expr_set_lift(sets[lift], lift);
+            uint32_t expr =
+                tsn_expr_set_add(sets[lift], texts[i], strlen(texts[i]), NULL, NULL, &diags[lift]);
+            assert_int_equal(expr != TSN_EXPR_NONE, accepted[i]);
+            if (diags[lift].n) {
+                messages[lift] = diags[lift].items[0].message;
+            }
+        }
+        assert_string_equal(messages[0], messages[1]);
+        for (int lift = 0; lift < 2; lift++) {
+            tsn_expr_set_free(sets[lift]);
+            tsn_diags_free(&diags[lift]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_and_columns_give_the_expected_answers),
         cmocka_unit_test(refusals_say_where_and_why),
+        cmocka_unit_test(lifting_literals_accepts_the_same_expressions),
         cmocka_unit_test(equal_parts_of_two_rules_are_one_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
