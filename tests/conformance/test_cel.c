@@ -3,8 +3,7 @@
  * random rows missing, row by row against the scalar evaluator. The counts are held
  * against those checked in below, so that the subset cannot shrink unnoticed.
  *
- * The cases lie beside the checkout (../shared/cel/cases.jsonl, or TSN_CEL_CASES) and
- * are not part of the tree; without them the test is skipped, and says so.
+ * Where the cases are not at hand the test is skipped, and says so.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,15 +11,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "connectors/wire/eval_request.h"
 #include "rules/arena/arena.h"
 #include "rules/diag/diag.h"
 #include "rules/expr/expr.h"
+#include "tests/fixture/cel_case.h"
 #include "tests/fixture/expr_frame.h"
 
 /* What passes; a change here is a change of the language. */
@@ -30,128 +28,13 @@ enum { N_WAYS = 7, ROWS_MAX = 1024 };
 
 static const uint32_t row_counts[] = {1, 63, 64, 65, 1024};
 
-struct test_case {
-    const char *line;
-    size_t len;
-    const char *class; /* "must" ... */
-    bool any_bool;     /* dev-a: an error or any bool is right */
-    bool wants_error;
-    struct tsn_value expected;
-    uint32_t column; /* refuse: where */
-    struct tsn_eval_request request;
-};
-
-/* The bytes of member `key` of the object in line, or NULL. Strings are skipped
- * whole, so a key inside one is not found. */
-static const char *member_of(const char *line, size_t len, const char *key, size_t *value_len)
-{
-    int depth = 0;
-    size_t key_len = strlen(key);
-    bool found = false;
-    size_t first = 0;
-    for (size_t i = 0; i < len; i++) {
-        char c = line[i];
-        if (c == '"') {
-            size_t begin = ++i;
-            for (; i < len && line[i] != '"'; i++) {
-                i += line[i] == '\\';
-            }
-            if (!found && depth == 1 && i - begin == key_len &&
-                memcmp(line + begin, key, key_len) == 0 && line[i + 1] == ':') {
-                found = true;
-                first = i + 2;
-            }
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
-        if (found && i > first &&
-            ((depth == 1 && line[i + 1] == ',') || (depth == 1 && line[i + 1] == '}'))) {
-            while (line[first] == ' ') {
-                first++;
-            }
-            *value_len = i + 1 - first;
-            return line + first;
-        }
-    }
-    return NULL;
-}
-
-static bool read_case(const char *line, size_t len, struct tsn_arena *arena, struct test_case *c)
-{
-    size_t n;
-    const char *class = member_of(line, len, "class", &n);
-    *c = (struct test_case){.line = line, .len = len};
-    c->class = class ? tsn_arena_strdup(arena, class + 1, n - 2) : "";
-    if (strcmp(c->class, "out") == 0 || !class) {
-        return false;
-    }
-    const char *tags = member_of(line, len, "tags", &n);
-    c->any_bool = tags && memmem(tags, n, "dev-a", 5);
-    const char *column = member_of(line, len, "column", &n);
-    c->column = column ? (uint32_t)strtoul(column, NULL, 10) : 0;
-    const char *why = NULL;
-    uint32_t at;
-    if (!tsn_eval_request_read(line, len, arena, &c->request, &why, &at)) {
-        fail_msg("%.*s: %s", (int)len, line, why);
-    }
-    const char *expect = member_of(line, len, "expect", &n);
-    assert_non_null(expect);
-    if (memmem(expect, n, "\"error\"", 7)) {
-        c->wants_error = true;
-        return true;
-    }
-    /* {type, value} reads as a binding */
-    char *wrapped =
-        tsn_arena_printf(arena, "{\"expr\": \"x\", \"bindings\": {\"x\": %.*s}}", (int)n, expect);
-    struct tsn_eval_request request;
-    if (!tsn_eval_request_read(wrapped, strlen(wrapped), arena, &request, &why, &at)) {
-        fail_msg("%s: %s", wrapped, why);
-    }
-    c->expected = request.bindings[0].value;
-    return true;
-}
-
-/* Equal as the cases mean it: the sign of zero does not matter, an empty list has no
- * element type. */
-static bool equal(const struct tsn_value *a, const struct tsn_value *b)
-{
-    if (a->type.type != b->type.type) {
-        return false;
-    }
-    if (a->type.type == TSN_TYPE_DOUBLE) {
-        return a->d == b->d || (isnan(a->d) && isnan(b->d));
-    }
-    if (a->type.type != TSN_TYPE_LIST) {
-        return tsn_expr_same(a, b);
-    }
-    bool same = a->list->n == b->list->n;
-    for (size_t i = 0; same && i < a->list->n; i++) {
-        same = equal(&a->list->items[i], &b->list->items[i]);
-    }
-    return same;
-}
-
-static bool is_right(const struct test_case *c, const struct tsn_value *got)
-{
-    if (got->state == TSN_STATE_ERROR) {
-        return c->wants_error;
-    }
-    if (got->state != TSN_STATE_VALUE) {
-        return false;
-    }
-    return c->wants_error ? c->any_bool && got->type.type == TSN_TYPE_BOOL
-                          : equal(&c->expected, got);
-}
-
 struct compiled {
     struct tsn_expr_set *set;
     uint32_t expr;
     uint32_t error_column;
 };
 
-static struct compiled compile(const struct test_case *c, bool lift, struct tsn_arena *arena)
+static struct compiled compile(const struct tsn_cel_case *c, bool lift, struct tsn_arena *arena)
 {
     size_t n = c->request.n_bindings;
     struct tsn_expr_name *names = tsn_arena_zalloc(arena, n + 1, sizeof *names);
@@ -160,7 +43,7 @@ static struct compiled compile(const struct test_case *c, bool lift, struct tsn_
         names[i] = (struct tsn_expr_name){.name = binding->name,
                                           .type = binding->value.type,
                                           .may_be_missing = true,
-                                          .rep = fixture_rep_of(binding->value.type.type),
+                                          .rep = tsn_type_rep(binding->value.type.type),
                                           .input = (uint32_t)i};
     }
     struct tsn_expr_env env = {.names = names, .n_names = n};
@@ -185,8 +68,9 @@ static uint64_t random_u64(uint64_t *seed)
 }
 
 /* Columns of bindings and lifted literals; one cell in four missing if asked. */
-static struct tsn_column *make_columns(const struct test_case *c, const struct compiled *compiled,
-                                       uint32_t n_rows, bool holes, struct tsn_arena *arena)
+static struct tsn_column *make_columns(const struct tsn_cel_case *c,
+                                       const struct compiled *compiled, uint32_t n_rows, bool holes,
+                                       struct tsn_arena *arena)
 {
     size_t n_lifted = 0;
     while (tsn_expr_lifted(compiled->set, n_lifted)) {
@@ -199,10 +83,10 @@ static struct tsn_column *make_columns(const struct test_case *c, const struct c
         const struct tsn_value *value =
             i < c->request.n_bindings ? &c->request.bindings[i].value
                                       : tsn_expr_lifted(compiled->set, i - c->request.n_bindings);
-        fixture_column_new(&columns[i], fixture_rep_of(value->type.type), n_rows, arena);
+        fixture_column_new(&columns[i], tsn_type_rep(value->type.type), n_rows, arena);
         for (uint32_t row = 0; row < n_rows; row++) {
             if (!holes || random_u64(&seed) % 4) {
-                fixture_cell_set(&columns[i], row, value);
+                tsn_column_set(&columns[i], row, value);
             }
         }
     }
@@ -210,7 +94,7 @@ static struct tsn_column *make_columns(const struct test_case *c, const struct c
 }
 
 /* All rows of a column are right. */
-static bool columns_are_right(const struct test_case *c, const struct compiled *compiled,
+static bool columns_are_right(const struct tsn_cel_case *c, const struct compiled *compiled,
                               uint32_t n_rows, struct tsn_arena *arena)
 {
     struct tsn_eval *eval = tsn_eval_new(compiled->set);
@@ -223,7 +107,7 @@ static bool columns_are_right(const struct test_case *c, const struct compiled *
         struct tsn_value value;
         tsn_column_value(column, row, &value);
         value.type = tsn_expr_type_of(compiled->set, compiled->expr);
-        right = is_right(c, &value);
+        right = tsn_cel_is_right(c, &value);
     }
     uint64_t beyond = n_rows % 64 ? ~UINT64_C(0) << n_rows % 64 : 0;
     size_t last = tsn_bits_words(n_rows) - 1;
@@ -233,7 +117,7 @@ static bool columns_are_right(const struct test_case *c, const struct compiled *
     return right;
 }
 
-static bool holes_agree(const struct test_case *c, const struct compiled *compiled,
+static bool holes_agree(const struct tsn_cel_case *c, const struct compiled *compiled,
                         struct tsn_arena *arena)
 {
     struct tsn_eval *eval = tsn_eval_new(compiled->set);
@@ -253,7 +137,7 @@ static bool holes_agree(const struct test_case *c, const struct compiled *compil
     return agree;
 }
 
-static bool scalar_is_right(const struct test_case *c, const struct compiled *compiled,
+static bool scalar_is_right(const struct tsn_cel_case *c, const struct compiled *compiled,
                             struct tsn_arena *arena)
 {
     struct tsn_eval *eval = tsn_eval_new(compiled->set);
@@ -261,13 +145,13 @@ static bool scalar_is_right(const struct test_case *c, const struct compiled *co
     struct tsn_value value;
     tsn_eval_begin(eval, &frame);
     tsn_eval_row(eval, compiled->expr, 0, &value);
-    bool right = is_right(c, &value);
+    bool right = tsn_cel_is_right(c, &value);
     tsn_eval_free(eval);
     return right;
 }
 
 /* Which ways pass, a bit each. */
-static unsigned run_case(const struct test_case *c, struct tsn_arena *arena)
+static unsigned run_case(const struct tsn_cel_case *c, struct tsn_arena *arena)
 {
     unsigned passed = 0;
     struct compiled plain = compile(c, false, arena);
@@ -302,11 +186,8 @@ static void the_public_cases_pass_three_ways(void **state)
     static const unsigned wanted[] = {MUST, MACRO, REFUSE};
     unsigned passed[3][N_WAYS] = {{0}};
     unsigned n_cases[3] = {0};
-    const char *path = getenv("TSN_CEL_CASES");
-    path = path ? path : TSN_SOURCE_DIR "/../shared/cel/cases.jsonl";
-    FILE *file = fopen(path, "r");
+    FILE *file = tsn_cel_cases(TSN_SOURCE_DIR);
     if (!file) {
-        print_message("SKIPPED: the public CEL cases are not at %s; set TSN_CEL_CASES\n", path);
         skip();
     }
     char *line = NULL;
@@ -314,9 +195,9 @@ static void the_public_cases_pass_three_ways(void **state)
     ssize_t len;
     while ((len = getline(&line, &cap, file)) > 0) {
         struct tsn_arena arena;
-        struct test_case c;
+        struct tsn_cel_case c;
         tsn_arena_init(&arena, 0);
-        if (read_case(line, (size_t)len - (line[len - 1] == '\n'), &arena, &c)) {
+        if (tsn_cel_case_read(line, (size_t)len - (line[len - 1] == '\n'), &arena, &c)) {
             unsigned k = 0;
             while (k < 2 && strcmp(classes[k], c.class) != 0) {
                 k++;
