@@ -37,6 +37,7 @@ enum {
     ENTITY_BYTES = 1400, /* of memory, all processes together */
     PROBE_AMOUNT = 777777,
     WAIT_MS = 600000,
+    STEP_BYTES = 256 * 1024, /* of a cut after each batch, as the live loop has it */
 };
 
 static const char pack_text[] =
@@ -78,6 +79,7 @@ struct report {
     double whole_s, dirty_per_s;
     struct stall whole, incremental;
     double without_ns[PHASES], with_ns[PHASES]; /* an event, processor time */
+    double without_ms, with_ms;                 /* longest batch, processor time */
     double without_wall_ns[PHASES], with_wall_ns[PHASES];
     double load_s, alert_at_s;
     uint64_t loaded;
@@ -350,13 +352,26 @@ static void collect(void *user, const struct tsn_snapshot_record *record)
     tsn_store_collect(cut->store, record);
 }
 
-static void cut_all(struct life *life, struct cut *cut, bool whole)
+/* Begins a cut, or takes more of it; true when it is complete. */
+static bool cut_some(struct life *life, struct cut *cut, bool begin, bool whole)
 {
     double from_s = wall_s();
     double cpu_from_s = cpu_s();
-    tsn_snapshot_cut(life->eng, whole, collect, cut);
+    if (begin) {
+        tsn_snapshot_begin(life->eng, whole, collect, cut);
+    }
+    bool complete = tsn_snapshot_step(life->eng, STEP_BYTES);
     cut->stall.cpu_ms = fmax(cut->stall.cpu_ms, (cpu_s() - cpu_from_s) * 1e3);
     cut->stall.wall_ms = fmax(cut->stall.wall_ms, (wall_s() - from_s) * 1e3);
+    return complete;
+}
+
+static void cut_all(struct life *life, struct cut *cut, bool whole)
+{
+    bool complete = cut_some(life, cut, true, whole);
+    while (!complete) {
+        complete = cut_some(life, cut, false, false);
+    }
 }
 
 static void begin(struct life *life, bool whole)
@@ -399,6 +414,9 @@ static struct pace phase(struct life *life, double rate, bool with, struct cut *
     double busy_s = 0;
     double busy_cpu_s = 0;
     uint64_t n = 0;
+    double *batch_ms = with ? &report->with_ms : &report->without_ms; /* the longest */
+    bool cutting = false;
+    bool begins = false;
     bool writing = false;
     uint64_t hot = DIRTY_PER_S < bench.entities ? DIRTY_PER_S : bench.entities;
     while (wall_s() - start_s < (double)bench.seconds) {
@@ -410,8 +428,16 @@ static struct pace phase(struct life *life, double rate, bool with, struct cut *
         double from_s = wall_s();
         double cpu_from_s = cpu_s();
         run_batch(life);
+        *batch_ms = fmax(*batch_ms, (cpu_s() - cpu_from_s) * 1e3);
         n += BATCH;
-        if (with && writing) {
+        if (with && cutting) {
+            cutting = !cut_some(life, cut, begins, false);
+            begins = false;
+            writing = !cutting;
+            if (writing) {
+                begin(life, false);
+            }
+        } else if (with && writing) {
             struct tsn_failure failure = {0};
             enum tsn_store_progress progress = tsn_store_poll(life->store, &failure);
             if (progress == TSN_STORE_FAILED) {
@@ -420,13 +446,19 @@ static struct pace phase(struct life *life, double rate, bool with, struct cut *
             writing = progress == TSN_STORE_WRITING;
         } else if (with && from_s - cut_s >= 1) {
             cut_s = from_s;
-            cut_all(life, cut, false);
-            begin(life, false);
-            writing = true;
+            cutting = true;
+            begins = true;
         }
         busy_s += wall_s() - from_s;
         busy_cpu_s += cpu_s() - cpu_from_s;
         tsn_output_clear(&life->out);
+    }
+    while (cutting && !cut_some(life, cut, begins, false)) {
+        begins = false;
+    }
+    if (cutting) {
+        begin(life, false);
+        writing = true;
     }
     if (writing) {
         written(life, WAIT_MS);
@@ -560,6 +592,8 @@ static void say(void)
     printf("incremental  %.0f dirty entities/s; longest stall %.1f ms (floor 5; %.1f by the wall "
            "clock)\n",
            report->dirty_per_s, report->incremental.cpu_ms, report->incremental.wall_ms);
+    printf("             longest batch of %d events %.1f ms with checkpoints, %.1f without\n",
+           (int)BATCH, report->with_ms, report->without_ms);
     printf("             %.2f bytes sent a dirty byte (%.0f bytes a dirty entity)\n",
            (double)report->sent_bytes / (double)report->dirty_bytes,
            (double)report->dirty_bytes / (double)report->n_dirty);

@@ -43,7 +43,7 @@ struct tsn_engine {
     struct tsn_arena batch;  /* what lives for one batch */
     tsn_event_ms *before_ms; /* [batch_rows] E before each row */
     uint64_t *hashes;        /* [batch_rows] of ids; 0: none */
-    struct tsn_snapshot_bytes bytes;
+    struct tsn_snapshot_out cut;
 };
 
 struct tsn_engine_settings tsn_engine_defaults(void)
@@ -120,7 +120,7 @@ void tsn_engine_free(struct tsn_engine *eng)
     tsn_arena_free(&eng->batch);
     tsn_features_free(&eng->features);
     tsn_dedup_free(&eng->dedup);
-    tsn_snapshot_bytes_free(&eng->bytes);
+    tsn_snapshot_bytes_free(&eng->cut.bytes);
     pending_free(eng);
     free(eng->status);
     free(eng->before_ms);
@@ -249,6 +249,8 @@ bool tsn_engine_tick(struct tsn_engine *eng, tsn_event_ms now_ms, struct tsn_out
 
 void tsn_engine_swap(struct tsn_engine *eng, const struct tsn_program *prog)
 {
+    while (!tsn_snapshot_step(eng, SIZE_MAX)) { /* its records name the old program */
+    }
     tsn_features_swap(&eng->features, prog);
     tsn_score_swap(eng->score, prog);
     program_leave(eng);
@@ -299,14 +301,33 @@ const struct tsn_column *tsn_engine_score(const struct tsn_engine *eng, int typo
 
 /* ---- snapshots ------------------------------------------------------------------------- */
 
+void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user)
+{
+    struct tsn_snapshot_out *out = &eng->cut;
+    struct tsn_snapshot_clock clock = {.newest_ms = eng->newest_ms, .tick_ms = eng->tick_ms};
+    out->sink = sink;
+    out->user = user;
+    out->n = 0;
+    out->feat = &eng->features;
+    out->newest_ms = eng->newest_ms;
+    tsn_snapshot_clock_cut(out, &clock, &eng->features, &eng->dedup);
+    tsn_snapshot_dedup_cut(out, &eng->dedup, whole);
+    out->n += tsn_score_cut(eng->score, whole, sink, user);
+    tsn_snapshot_entities_begin(out, whole);
+}
+
+bool tsn_snapshot_step(struct tsn_engine *eng, size_t bytes)
+{
+    int64_t budget = bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
+    return tsn_features_cut_step(&eng->features, &budget);
+}
+
 uint64_t tsn_snapshot_cut(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user)
 {
-    struct tsn_snapshot_out out = {.bytes = &eng->bytes, .sink = sink, .user = user};
-    struct tsn_snapshot_clock clock = {.newest_ms = eng->newest_ms, .tick_ms = eng->tick_ms};
-    tsn_snapshot_clock_cut(&out, &clock, &eng->features, &eng->dedup);
-    tsn_snapshot_entities_cut(&out, &eng->features, whole, eng->newest_ms);
-    tsn_snapshot_dedup_cut(&out, &eng->dedup, whole);
-    return out.n + tsn_score_cut(eng->score, whole, sink, user);
+    tsn_snapshot_begin(eng, whole, sink, user);
+    while (!tsn_snapshot_step(eng, SIZE_MAX)) {
+    }
+    return eng->cut.n;
 }
 
 static void record_wait(struct tsn_engine *eng, const struct tsn_snapshot_record *record)

@@ -125,8 +125,17 @@ struct tsn_snapshot_record {
 
 typedef void tsn_snapshot_sink(void *user, const struct tsn_snapshot_record *record);
 
-/* Gives every record that changed since the last cut (all, when `whole`), as of
- * now, between two steps. Returns their number. Order is unspecified. */
+/* A cut gives every record that changed since the last one (all, when `whole`), as of
+ * the moment it begins, between two steps. The engine goes on meanwhile: records come
+ * from begin, from each step, and from the functions that process rows and ticks when
+ * something is about to change that was not given yet; a swap completes the cut first.
+ * sink and user live until then. One cut at a time. Order is unspecified; no record
+ * comes twice, but that one is gone may be said twice. begin costs by what is not kept per entity:
+ * changed episodes, lists, timers and panes of duplicates. */
+void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user);
+/* Gives more, about `bytes` of records; true when nothing is left to give. */
+bool tsn_snapshot_step(struct tsn_engine *eng, size_t bytes);
+/* Both at once. Returns the number of records. */
 uint64_t tsn_snapshot_cut(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user);
 
 /* Loads one record into an engine that has processed no rows yet. False with a

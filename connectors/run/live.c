@@ -4,9 +4,9 @@
  * while k + 1 is computed here, the store writes a checkpoint in its own. It sleeps
  * in one poll(2) on the reader, the publisher, the leader's seat and the signals.
  *
- * What always holds: a cut is taken between two steps, exactly where interval k
- * closes; it goes to the store only after k's commit was confirmed. So a checkpoint
- * is never ahead of a committed manifest.
+ * What always holds: a cut is as of where interval k closes, and is taken bit by bit
+ * after that, between batches; it goes to the store only after k's commit was confirmed. So a
+ * checkpoint is never ahead of a committed manifest.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -28,10 +28,12 @@ enum {
     SPENT_MAX = 512,
     STALLED_MS = 2000,
     TROUBLE_MS = 1000,
-    HOLD_MS = 30000
+    HOLD_MS = 30000,
+    /* Of a cut, after each batch: about a millisecond. */
+    CUT_STEP_BYTES = 256 * 1024
 };
 
-enum cut_state { CUT_NONE, CUT_TAKEN, CUT_WRITING };
+enum cut_state { CUT_NONE, CUT_TAKING, CUT_TAKEN, CUT_WRITING };
 
 struct live {
     struct tsn_session *session;
@@ -48,6 +50,7 @@ struct live {
     int64_t held_since_ms; /* the seat is lost since then; 0: we sit */
     /* checkpoint */
     enum cut_state cut;
+    bool cut_committed; /* the manifest that it is as of */
     struct tsn_checkpoint_meta meta;
     int64_t cut_ms;             /* when the last one was begun */
     int64_t checkpoint_done_ms; /* 0: never in this term */
@@ -106,8 +109,8 @@ static void add_program(struct live *live)
 /* ---- checkpoints ------------------------------------------------------------------------------
  */
 
-/* Cuts the state as of manifest `sequence`: it stands exactly there now. */
-static void cut(struct live *live, uint64_t sequence)
+/* Begins to cut the state as of manifest `sequence`: it stands exactly there now. */
+static void cut(struct live *live, uint64_t sequence, bool committed)
 {
     struct tsn_session *session = live->session;
     memset(&live->meta, 0, sizeof live->meta);
@@ -117,15 +120,28 @@ static void cut(struct live *live, uint64_t sequence)
     live->meta.written_at_ms = tsn_clock_wall_ms();
     memcpy(live->meta.program, live->machine->bundle->prog->hash, 32);
     snprintf(live->meta.cluster_id, sizeof live->meta.cluster_id, "%s", session->cluster_id);
-    tsn_snapshot_cut(live->machine->eng, live->meta.whole, tsn_store_collect, session->store);
-    live->cut = CUT_TAKEN;
+    tsn_snapshot_begin(live->machine->eng, live->meta.whole, tsn_store_collect, session->store);
+    live->cut = CUT_TAKING;
+    live->cut_committed = committed;
     live->cut_ms = live->now_ms;
 }
 
-static void begin_write(struct live *live)
+/* Hands over a cut that is complete and committed. */
+static void maybe_write(struct live *live)
 {
-    tsn_store_begin(live->session->store, &live->meta);
-    live->cut = CUT_WRITING;
+    if (live->cut == CUT_TAKEN && live->cut_committed) {
+        tsn_store_begin(live->session->store, &live->meta);
+        live->cut = CUT_WRITING;
+    }
+}
+
+/* Takes more of the cut under way, about so many bytes. */
+static void cut_more(struct live *live, size_t bytes)
+{
+    if (live->cut == CUT_TAKING && tsn_snapshot_step(live->machine->eng, bytes)) {
+        live->cut = CUT_TAKEN;
+        maybe_write(live);
+    }
 }
 
 static bool checkpoint_due(const struct live *live)
@@ -165,8 +181,7 @@ static void checkpoint_idle(struct live *live)
     const struct tsn_session *session = live->session;
     if (session->store && live->cut == CUT_NONE && !live->committing &&
         live->filling->n_steps == 0 && session->sequence > session->checkpoint_sequence) {
-        cut(live, session->sequence);
-        begin_write(live);
+        cut(live, session->sequence, true);
     }
 }
 
@@ -194,7 +209,7 @@ static void close_interval(struct live *live, bool with_cut)
     }
     tsn_interval_seal(closed, &manifest, positions, session->config->topics.manifest);
     if (with_cut) {
-        cut(live, closed->sequence);
+        cut(live, closed->sequence, false);
     }
     tsn_publisher_submit(session->publisher, &closed->publication);
     live->committing = true;
@@ -227,9 +242,8 @@ static bool confirmed(struct live *live, enum tsn_publishing state)
         if (options->committed) {
             options->committed(options->user, live->session->sequence, live->committed_rows);
         }
-        if (live->cut == CUT_TAKEN) {
-            begin_write(live);
-        }
+        live->cut_committed = true;
+        maybe_write(live);
         say_first_alert(live);
     }
     return state != TSN_PUBLISHING_FAILED;
@@ -426,7 +440,11 @@ static bool turn(struct live *live, struct tsn_failure *failure)
         return true;
     }
     if (live->committing && tsn_interval_full(live->filling)) {
-        sleep_for_publisher(live);
+        if (live->cut == CUT_TAKING) {
+            cut_more(live, CUT_STEP_BYTES);
+        } else {
+            sleep_for_publisher(live);
+        }
         return true;
     }
     int64_t wake_ms;
@@ -438,7 +456,8 @@ static bool turn(struct live *live, struct tsn_failure *failure)
     } else if (checkpoint_due(live)) {
         checkpoint_idle(live);
     }
-    if (wake_ms) {
+    cut_more(live, CUT_STEP_BYTES);
+    if (wake_ms && live->cut != CUT_TAKING) {
         sleep_until(live, wake_ms);
     }
     return true;
@@ -509,6 +528,7 @@ static bool await_commit(struct live *live, int64_t until_ms, struct tsn_failure
 
 static bool await_store(struct live *live, int64_t until_ms, struct tsn_failure *failure)
 {
+    cut_more(live, SIZE_MAX);
     while (live->cut == CUT_WRITING) {
         int64_t wait_ms = left(until_ms);
         if (!wait_ms) {

@@ -8,8 +8,9 @@
  * The order in a leader's life:
  *   open -> claim -> meta, load (or nothing stored) -> follow the manifests; or, for a
  *   standby, load -> follow -> claim; then
- *   again and again: tsn_snapshot_cut(eng, tsn_store_wants_whole(store),
- *   tsn_store_collect, store); wait for Kafka's commit; begin; poll -> close.
+ *   again and again: tsn_snapshot_begin(eng, tsn_store_wants_whole(store),
+ *   tsn_store_collect, store) and steps until it is complete; wait for Kafka's commit;
+ *   begin; poll -> close.
  *
  * All functions are called by one thread, the caller's; the store has one more of
  * its own, which writes. How state lies in Redis, and why each crash leaves a whole
@@ -86,7 +87,7 @@ bool tsn_store_claim(struct tsn_store *store, struct tsn_failure *failure);
  * meta.whole. Cheap. */
 bool tsn_store_wants_whole(struct tsn_store *store);
 
-/* Collects a cut: pass tsn_store_collect as the sink of tsn_snapshot_cut, with the
+/* Collects a cut: pass tsn_store_collect as the sink of tsn_snapshot_begin, with the
  * store as its user pointer. One copy into a buffer; no I/O, no sealing: that is
  * done by the writing thread. Not while a checkpoint is WRITING. */
 void tsn_store_collect(void *store, const struct tsn_snapshot_record *record);

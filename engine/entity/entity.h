@@ -22,8 +22,8 @@ struct tsn_entity {
     tsn_event_ms newest_ms; /* of any row written for it; INT64_MIN at first */
     uint16_t n;             /* cells */
     uint16_t streams[TSN_ENTITY_INLINE];
-    bool dirty;                     /* changed since the last cut */
-    bool saved;                     /* some cut has it */
+    uint32_t changed;               /* epoch of its last change; 0: as it was loaded */
+    uint32_t given;                 /* epoch of the last cut that has it; 0: none has */
     void *cells[TSN_ENTITY_INLINE]; /* with n > 3 the last leads to the others */
 };
 _Static_assert(sizeof(struct tsn_entity) == TSN_TABLE_RECORD_BYTES, "one cache line");

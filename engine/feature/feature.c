@@ -36,6 +36,7 @@ void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog
     memset(feat, 0, sizeof *feat);
     feat->lateness_ms = lateness_ms;
     feat->batch_rows = batch_rows;
+    feat->epoch = 1;
     tsn_pool_init(&feat->pool);
     tsn_table_init(&feat->entities);
     tsn_table_init(&feat->pairs);
@@ -61,6 +62,8 @@ void tsn_features_free(struct tsn_features *feat)
     tsn_arena_free(&feat->text);
     free(feat->dirty);
     free(feat->gone);
+    free(feat->cut.dirty);
+    free(feat->cut.gone);
     memset(feat, 0, sizeof *feat);
 }
 
@@ -75,15 +78,23 @@ tsn_event_ms tsn_features_dead(const struct tsn_features *feat, tsn_event_ms new
     return tsn_window_minus(tsn_window_minus(newest_ms, feat->lateness_ms), keep_ms);
 }
 
-void tsn_features_touch(struct tsn_features *feat, struct tsn_entity *entity)
+static void mark(struct tsn_features *feat, struct tsn_entity *entity)
 {
     if (feat->n_dirty == feat->dirty_cap) {
         feat->dirty_cap = feat->dirty_cap ? feat->dirty_cap * 2 : 1024;
         feat->dirty = realloc(feat->dirty, feat->dirty_cap * sizeof *feat->dirty);
         TSN_MUST_ALLOC(feat->dirty);
     }
-    entity->dirty = true;
+    entity->changed = feat->epoch;
     feat->dirty[feat->n_dirty++] = entity;
+}
+
+void tsn_features_touch(struct tsn_features *feat, struct tsn_entity *entity)
+{
+    if (feat->cut.runs && tsn_features_due(feat, entity)) {
+        tsn_features_give(feat, entity);
+    }
+    mark(feat, entity);
 }
 
 struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key key)
@@ -93,8 +104,8 @@ struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key
         uint32_t number;
         entity = tsn_table_add(&feat->entities, key, &number);
         entity->newest_ms = INT64_MIN;
-    }
-    if (!entity->dirty) {
+        mark(feat, entity); /* no cut under way has it */
+    } else if (entity->changed != feat->epoch) {
         tsn_features_touch(feat, entity);
     }
     return entity;

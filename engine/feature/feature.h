@@ -39,6 +39,26 @@ struct tsn_stream_conds {
     const uint64_t **valid;
 };
 
+/* Who takes what a cut holds. Returns about how many bytes it came to. */
+struct tsn_features_taker {
+    size_t (*entity)(void *user, struct tsn_entity *entity);
+    size_t (*gone)(void *user, struct tsn_key key);
+    void *user;
+};
+
+/* A cut under way: what changed before it began, given away bit by bit, and each entity
+ * at the latest just before it changes again. */
+struct tsn_features_cut {
+    bool runs;
+    bool all; /* not only what changed */
+    struct tsn_features_taker taker;
+    struct tsn_entity **dirty;
+    size_t n_dirty, dirty_cap, dirty_at;
+    struct tsn_key *gone;
+    size_t n_gone, gone_cap;
+    uint32_t number_at, number_end; /* of records, when all are given */
+};
+
 struct tsn_features {
     const struct tsn_program *prog;
     struct tsn_plan plan;
@@ -59,6 +79,8 @@ struct tsn_features {
     size_t n_dirty, dirty_cap;
     struct tsn_key *gone; /* saved entities that were freed */
     size_t n_gone, gone_cap;
+    uint32_t epoch; /* number of cuts begun + 1 */
+    struct tsn_features_cut cut;
     uint32_t sweep_at;
 
     /* The batch. */
@@ -101,6 +123,25 @@ void tsn_features_sweep(struct tsn_features *feat, uint32_t n, tsn_event_ms newe
 /* Bytes of all state: tables, cells, keys. */
 uint64_t tsn_features_bytes(const struct tsn_features *feat);
 
+/* ---- cuts, for engine/snapshot ------------------------------------------------- */
+
+/* Begins a cut of the state as it is now. O(1). One at a time. */
+void tsn_features_cut_begin(struct tsn_features *feat, bool whole,
+                            const struct tsn_features_taker *taker);
+/* Gives more of it until about *budget bytes are spent, which is lowered; true when the
+ * cut is complete. A look at an entity counts as some bytes. */
+bool tsn_features_cut_step(struct tsn_features *feat, int64_t *budget);
+
+/* While a cut runs: must this entity be given before it changes? One that was made
+ * since has changed == epoch and was not given. */
+static inline bool tsn_features_due(const struct tsn_features *feat,
+                                    const struct tsn_entity *entity)
+{
+    return entity->given != feat->epoch &&
+           (feat->cut.all ? entity->changed != feat->epoch : entity->changed == feat->epoch - 1);
+}
+size_t tsn_features_give(struct tsn_features *feat, struct tsn_entity *entity);
+
 /* ---- between the files of this room, and for engine/snapshot ---------------- */
 
 /* Times at or before this are read by no row in time, for rows kept keep_ms. */
@@ -109,6 +150,8 @@ tsn_event_ms tsn_features_dead(const struct tsn_features *feat, tsn_event_ms new
 
 /* The entity, new if need be, marked as changed. */
 struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key key);
+/* Before the first change in an epoch (entity->changed != epoch): marks it, and gives it
+ * to the cut under way as it is. */
 void tsn_features_touch(struct tsn_features *feat, struct tsn_entity *entity);
 
 /* A new entry of a pair stream under an entity; cell is empty. */

@@ -216,6 +216,7 @@ static void swap_to(struct tsn_features *feat, const struct tsn_program *prog,
 
 void tsn_features_swap(struct tsn_features *feat, const struct tsn_program *prog)
 {
+    TSN_MUST(!feat->cut.runs);
     size_t n = (size_t)feat->prog->n_features + 1;
     struct tsn_plan_group *groups = malloc(n * sizeof *groups);
     TSN_MUST_ALLOC(groups);

@@ -64,7 +64,7 @@ static void entity_expire(struct tsn_features *feat, struct tsn_entity *entity,
     }
     /* Its newest time matters to `at: seen` while a row in time may be older. */
     if (entity->n == 0 && entity->newest_ms <= tsn_features_dead(feat, newest_ms, 0)) {
-        if (entity->saved) {
+        if (entity->given) {
             gone_add(feat, entity->key);
         }
         struct tsn_key key = entity->key;
@@ -76,6 +76,9 @@ void tsn_features_sweep(struct tsn_features *feat, uint32_t n, tsn_event_ms newe
 {
     enum { AHEAD = 4 };
     uint32_t n_numbers = feat->entities.n_numbers;
+    if (feat->cut.runs && feat->cut.n_gone) {
+        return; /* an entity that came back may not go again before the cut has seen it */
+    }
     n = n < n_numbers ? n : n_numbers;
     for (uint32_t i = 0; i < n; i++) {
         if (feat->sweep_at >= n_numbers) {
@@ -86,8 +89,10 @@ void tsn_features_sweep(struct tsn_features *feat, uint32_t n, tsn_event_ms newe
                 tsn_table_record(&feat->entities, feat->sweep_at + AHEAD);
             __builtin_prefetch(ahead->cells[0]);
         }
-        if (tsn_table_lives(&feat->entities, feat->sweep_at)) {
-            entity_expire(feat, tsn_table_record(&feat->entities, feat->sweep_at), newest_ms);
+        struct tsn_entity *entity = tsn_table_record(&feat->entities, feat->sweep_at);
+        bool waits = feat->cut.runs && tsn_features_due(feat, entity); /* it is given as it was */
+        if (tsn_table_lives(&feat->entities, feat->sweep_at) && !waits) {
+            entity_expire(feat, entity, newest_ms);
         }
         feat->sweep_at++;
     }

@@ -45,7 +45,7 @@ static struct tsn_entity *entity_for_write(struct tsn_features *feat, struct tsn
     if (!entity) {
         entity = tsn_features_entity(feat, rows->keys[at]);
         rows->records[at] = entity;
-    } else if (!entity->dirty) {
+    } else if (entity->changed != feat->epoch) {
         tsn_features_touch(feat, entity);
     }
     return entity;

@@ -11,13 +11,18 @@ void tsn_snapshot_bytes_free(struct tsn_snapshot_bytes *bytes)
     *bytes = (struct tsn_snapshot_bytes){0};
 }
 
-void tsn_snapshot_put(struct tsn_snapshot_bytes *bytes, const void *p, size_t n)
+void tsn_snapshot_room(struct tsn_snapshot_bytes *bytes, size_t n)
 {
     if (bytes->cap - bytes->n < n) {
         bytes->cap = (bytes->cap + n) * 2;
         bytes->p = realloc(bytes->p, bytes->cap);
         TSN_MUST_ALLOC(bytes->p);
     }
+}
+
+void tsn_snapshot_put(struct tsn_snapshot_bytes *bytes, const void *p, size_t n)
+{
+    tsn_snapshot_room(bytes, n);
     if (n) {
         memcpy(bytes->p + bytes->n, p, n);
     }
@@ -36,23 +41,6 @@ void tsn_snapshot_put_u64(struct tsn_snapshot_bytes *bytes, uint64_t value)
         p[i] = (uint8_t)(value >> (8 * i));
     }
     tsn_snapshot_put(bytes, p, sizeof p);
-}
-
-void tsn_snapshot_put_count(struct tsn_snapshot_bytes *bytes, uint64_t value)
-{
-    uint8_t p[10];
-    size_t n = 0;
-    while (value >= 0x80) {
-        p[n++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    p[n++] = (uint8_t)value;
-    tsn_snapshot_put(bytes, p, n);
-}
-
-void tsn_snapshot_put_signed(struct tsn_snapshot_bytes *bytes, int64_t value)
-{
-    tsn_snapshot_put_count(bytes, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
 }
 
 const uint8_t *tsn_snapshot_get(struct tsn_snapshot_reader *reader, size_t n)

@@ -20,8 +20,31 @@ void tsn_snapshot_bytes_free(struct tsn_snapshot_bytes *bytes);
 void tsn_snapshot_put(struct tsn_snapshot_bytes *bytes, const void *p, size_t n);
 void tsn_snapshot_put_u8(struct tsn_snapshot_bytes *bytes, uint8_t value);
 void tsn_snapshot_put_u64(struct tsn_snapshot_bytes *bytes, uint64_t value);
-void tsn_snapshot_put_count(struct tsn_snapshot_bytes *bytes, uint64_t value);
-void tsn_snapshot_put_signed(struct tsn_snapshot_bytes *bytes, int64_t value);
+/* Room for n more bytes behind the end. */
+void tsn_snapshot_room(struct tsn_snapshot_bytes *bytes, size_t n);
+
+enum { TSN_SNAPSHOT_COUNT_MAX = 10 }; /* bytes of a count */
+
+/* A row of numbers is most of a checkpoint: these are inline, a byte at a time, since a
+ * call of memcpy for one byte took a third of a cut. */
+static inline void tsn_snapshot_put_count(struct tsn_snapshot_bytes *bytes, uint64_t value)
+{
+    if (bytes->cap - bytes->n < TSN_SNAPSHOT_COUNT_MAX) {
+        tsn_snapshot_room(bytes, TSN_SNAPSHOT_COUNT_MAX);
+    }
+    uint8_t *p = bytes->p + bytes->n;
+    while (value >= 0x80) {
+        *p++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *p++ = (uint8_t)value;
+    bytes->n = (size_t)(p - bytes->p);
+}
+
+static inline void tsn_snapshot_put_signed(struct tsn_snapshot_bytes *bytes, int64_t value)
+{
+    tsn_snapshot_put_count(bytes, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
+}
 
 struct tsn_snapshot_reader {
     const uint8_t *p;

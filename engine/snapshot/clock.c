@@ -11,8 +11,8 @@ static void give(struct tsn_snapshot_out *out, enum tsn_snapshot_section section
     struct tsn_snapshot_record record = {.section = section};
     memcpy(record.key, key, sizeof record.key);
     if (!gone) {
-        record.bytes = out->bytes->p;
-        record.len = out->bytes->n;
+        record.bytes = out->bytes.p;
+        record.len = out->bytes.n;
     }
     out->sink(out->user, &record);
     out->n++;
@@ -28,7 +28,7 @@ void tsn_snapshot_clock_cut(struct tsn_snapshot_out *out, const struct tsn_snaps
                             const struct tsn_features *feat, const struct tsn_dedup *dedup)
 {
     static const uint8_t key[16] = {0};
-    struct tsn_snapshot_bytes *bytes = out->bytes;
+    struct tsn_snapshot_bytes *bytes = &out->bytes;
     bytes->n = 0;
     tsn_snapshot_put_u8(bytes, TSN_SNAPSHOT_FORMAT);
     tsn_snapshot_put_u64(bytes, (uint64_t)clock->newest_ms);
@@ -120,11 +120,11 @@ void tsn_snapshot_dedup_cut(struct tsn_snapshot_out *out, struct tsn_dedup *dedu
             continue;
         }
         pane->dirty = false;
-        out->bytes->n = 0;
-        tsn_snapshot_put_u8(out->bytes, TSN_SNAPSHOT_FORMAT);
-        tsn_snapshot_put_count(out->bytes, pane->n);
+        out->bytes.n = 0;
+        tsn_snapshot_put_u8(&out->bytes, TSN_SNAPSHOT_FORMAT);
+        tsn_snapshot_put_count(&out->bytes, pane->n);
         for (size_t i = 0; i < pane->n; i++) {
-            tsn_snapshot_put_u64(out->bytes, pane->hashes[i]);
+            tsn_snapshot_put_u64(&out->bytes, pane->hashes[i]);
         }
         minute_key(pane->minute, key);
         give(out, TSN_SNAPSHOT_DEDUP, key, false);

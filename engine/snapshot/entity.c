@@ -80,10 +80,11 @@ static void key_bytes(struct tsn_key key, uint8_t bytes[16])
     }
 }
 
-static void entity_give(struct tsn_snapshot_out *out, struct tsn_features *feat,
-                        struct tsn_entity *entity, tsn_event_ms newest_ms)
+static size_t entity_take(void *user, struct tsn_entity *entity)
 {
-    struct tsn_snapshot_bytes *bytes = out->bytes;
+    struct tsn_snapshot_out *out = user;
+    const struct tsn_features *feat = out->feat;
+    struct tsn_snapshot_bytes *bytes = &out->bytes;
     bytes->n = 0;
     tsn_snapshot_put_u8(bytes, TSN_SNAPSHOT_FORMAT);
     tsn_snapshot_put_u64(bytes, (uint64_t)entity->newest_ms);
@@ -92,7 +93,7 @@ static void entity_give(struct tsn_snapshot_out *out, struct tsn_features *feat,
         uint16_t s;
         const void *cell = *tsn_entity_cell_at(entity, i, &s);
         const struct tsn_plan_stream *stream = &feat->plan.streams[s];
-        tsn_event_ms dead_ms = tsn_features_dead(feat, newest_ms, stream->layout.keep_ms);
+        tsn_event_ms dead_ms = tsn_features_dead(feat, out->newest_ms, stream->layout.keep_ms);
         tsn_snapshot_put_u64(bytes, stream->identity);
         if (stream->pair) {
             pairs_put(bytes, feat, stream, cell, dead_ms);
@@ -105,38 +106,23 @@ static void entity_give(struct tsn_snapshot_out *out, struct tsn_features *feat,
     key_bytes(entity->key, record.key);
     out->sink(out->user, &record);
     out->n++;
-    entity->dirty = false;
-    entity->saved = true;
+    return record.len;
 }
 
-void tsn_snapshot_entities_cut(struct tsn_snapshot_out *out, struct tsn_features *feat, bool whole,
-                               tsn_event_ms newest_ms)
+static size_t gone_take(void *user, struct tsn_key key)
 {
-    for (size_t g = 0; g < feat->n_gone; g++) {
-        if (!tsn_table_find(&feat->entities, feat->gone[g])) {
-            struct tsn_snapshot_record record = {.section = TSN_SNAPSHOT_ENTITY};
-            key_bytes(feat->gone[g], record.key);
-            out->sink(out->user, &record);
-            out->n++;
-        }
-    }
-    feat->n_gone = 0;
-    if (whole || feat->all_dirty) {
-        for (uint32_t i = 0; i < feat->entities.n_numbers; i++) {
-            if (tsn_table_lives(&feat->entities, i)) {
-                entity_give(out, feat, tsn_table_record(&feat->entities, i), newest_ms);
-            }
-        }
-    } else {
-        for (size_t d = 0; d < feat->n_dirty; d++) {
-            struct tsn_entity *entity = feat->dirty[d];
-            if (entity->dirty && (entity->key.lo | entity->key.hi)) {
-                entity_give(out, feat, entity, newest_ms);
-            }
-        }
-    }
-    feat->n_dirty = 0;
-    feat->all_dirty = false;
+    struct tsn_snapshot_out *out = user;
+    struct tsn_snapshot_record record = {.section = TSN_SNAPSHOT_ENTITY};
+    key_bytes(key, record.key);
+    out->sink(out->user, &record);
+    out->n++;
+    return 0;
+}
+
+void tsn_snapshot_entities_begin(struct tsn_snapshot_out *out, bool whole)
+{
+    const struct tsn_features_taker taker = {.entity = entity_take, .gone = gone_take, .user = out};
+    tsn_features_cut_begin(out->feat, whole, &taker);
 }
 
 /* ---- in ---------------------------------------------------------------------------- */
@@ -293,7 +279,7 @@ enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_reco
     uint32_t number;
     struct tsn_entity *entity = tsn_table_add(&feat->entities, key, &number);
     entity->newest_ms = (tsn_event_ms)tsn_snapshot_get_u64(&reader);
-    entity->saved = true;
+    entity->given = 1; /* of an epoch that no cut has */
     if (!cells_get(&reader, feat, entity)) {
         entity_drop(feat, entity);
         *why = "an entity's record holds features that this program does not have";

@@ -19,11 +19,14 @@
 
 enum { TSN_SNAPSHOT_FORMAT = 1 };
 
+/* A cut on its way out. */
 struct tsn_snapshot_out {
-    struct tsn_snapshot_bytes *bytes; /* scratch */
+    struct tsn_snapshot_bytes bytes; /* scratch */
     tsn_snapshot_sink *sink;
     void *user;
-    uint64_t n; /* records given */
+    uint64_t n;                /* records given */
+    struct tsn_features *feat; /* whose entities they are */
+    tsn_event_ms newest_ms;    /* E when the cut began */
 };
 
 struct tsn_snapshot_clock {
@@ -37,9 +40,10 @@ bool tsn_snapshot_clock_load(const struct tsn_snapshot_record *record,
                              struct tsn_snapshot_clock *clock, struct tsn_features *feat,
                              struct tsn_dedup *dedup, const char **why);
 
-/* Rows that nothing reads any more are left out. newest_ms: E. */
-void tsn_snapshot_entities_cut(struct tsn_snapshot_out *out, struct tsn_features *feat, bool whole,
-                               tsn_event_ms newest_ms);
+/* Begins to give the entities of out->feat, to be continued by tsn_features_cut_step; out
+ * stays where it is until that is complete. Rows that nothing reads any more are left
+ * out. */
+void tsn_snapshot_entities_begin(struct tsn_snapshot_out *out, bool whole);
 enum tsn_snapshot_loaded {
     TSN_SNAPSHOT_LOADED,
     TSN_SNAPSHOT_WRONG,

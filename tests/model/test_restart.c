@@ -1,6 +1,7 @@
 /* An engine that is thrown away and restored from incremental checkpoints gives what
  * an uninterrupted one gives: random packs and streams, cuts and crashes at random
- * rows, the rows since the last cut replayed. TSN_SEED runs one seed. */
+ * rows, the rows since the last whole cut replayed. Cuts take a few rows each, while rows
+ * go on; what a crash interrupts counts for nothing. TSN_SEED runs one seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,6 +123,59 @@ static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *
     return text;
 }
 
+/* A cut under way: its records, and the row that it is as of. */
+struct taking {
+    struct tsn_random random;
+    bool runs;
+    uint32_t at;
+    size_t n, cap;
+    struct tsn_snapshot_record *records; /* bytes are owned */
+};
+
+static void taking_put(void *user, const struct tsn_snapshot_record *record)
+{
+    struct taking *taking = user;
+    for (size_t i = 0; i < taking->n; i++) {
+        bool both_gone = !taking->records[i].bytes && !record->bytes;
+        if (!both_gone && taking->records[i].section == record->section &&
+            memcmp(taking->records[i].key, record->key, sizeof record->key) == 0) {
+            fail_msg("a record of section %d comes twice in one cut", (int)record->section);
+        }
+    }
+    if (taking->n == taking->cap) {
+        taking->cap = 2 * taking->cap + 64;
+        taking->records = realloc(taking->records, taking->cap * sizeof *taking->records);
+        assert_non_null(taking->records);
+    }
+    struct tsn_snapshot_record *kept = &taking->records[taking->n++];
+    *kept = *record;
+    if (record->bytes) {
+        uint8_t *bytes = malloc(record->len + 1);
+        assert_non_null(bytes);
+        memcpy(bytes, record->bytes, record->len);
+        kept->bytes = bytes;
+    }
+}
+
+/* Ends it: whole into `stored`, or absent. */
+static void taking_end(struct taking *taking, struct tsn_record_map *stored)
+{
+    for (size_t i = 0; i < taking->n; i++) {
+        if (stored) {
+            tsn_record_map_put(stored, &taking->records[i]);
+        }
+        free((void *)taking->records[i].bytes);
+    }
+    taking->n = 0;
+    taking->runs = false;
+}
+
+/* Another step of the cut under way; true when it is complete. */
+static bool taking_step(struct taking *taking, struct tsn_engine *eng)
+{
+    return taking->runs && tsn_snapshot_step(eng, tsn_random_below(&taking->random, 400));
+}
+
 static char *interrupted_run(const struct tsn_program *prog, const struct tsn_batch *stream,
                              uint64_t seed)
 {
@@ -135,15 +189,22 @@ static char *interrupted_run(const struct tsn_program *prog, const struct tsn_ba
     struct tsn_batch *one = tsn_batch_new(prog, 64);
     uint32_t next_cut = tsn_random_below(&random, STEP_MOST);
     uint32_t next_crash = tsn_random_below(&random, STEP_MOST);
+    struct taking taking = {.random = {seed ^ 0x7A6E}};
     for (uint32_t r = 0; r < stream->n; r++) {
         row_run(eng, stream, r, one, out);
-        if (r == next_cut) {
-            tsn_snapshot_cut(eng, false, tsn_record_map_put, &stored);
-            stored_at = r + 1;
-            next_cut += 1 + tsn_random_below(&random, STEP_MOST);
+        if (!taking.runs && r >= next_cut) {
+            taking.runs = true;
+            taking.at = r + 1;
+            tsn_snapshot_begin(eng, tsn_random_below(&random, 8) == 0, taking_put, &taking);
+            next_cut = r + 1 + tsn_random_below(&random, STEP_MOST);
+        }
+        if (taking_step(&taking, eng)) {
+            taking_end(&taking, &stored);
+            stored_at = taking.at;
         }
         if (r == next_crash) {
             tsn_engine_free(eng);
+            taking_end(&taking, NULL);
             eng = engine_new(prog, seed);
             const char *why = NULL;
             if (!tsn_record_map_load(&stored, eng, &why)) {
@@ -156,6 +217,8 @@ static char *interrupted_run(const struct tsn_program *prog, const struct tsn_ba
             next_crash += 1 + tsn_random_below(&random, STEP_MOST);
         }
     }
+    taking_end(&taking, NULL);
+    free(taking.records);
     tsn_record_map_free(&stored);
     tsn_batch_free(one);
     tsn_engine_free(eng);
