@@ -176,6 +176,75 @@ static void a_cut_without_changes_gives_the_clock_alone(void **state)
     tsn_build_free(prog);
 }
 
+static size_t entities_of(const struct store *store)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < store->n; i++) {
+        n += store->records[i].section == TSN_SNAPSHOT_ENTITY;
+    }
+    return n;
+}
+
+/* An engine that has seen the first 200 events. */
+static struct tsn_engine *engine_with_rows(struct tsn_model_random *random,
+                                           const struct tsn_program *prog)
+{
+    struct tsn_engine_settings settings = tsn_model_settings();
+    struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    struct tsn_model *model = tsn_model_new(prog);
+    tsn_model_stream(random, events, EVENTS);
+    for (int e = 0; e < 200; e++) {
+        tsn_model_event(model, &events[e], &results[e]);
+    }
+    tsn_model_run(eng, prog, events, results, 0, 200, 64, "cut");
+    tsn_model_free(model);
+    return eng;
+}
+
+static void a_cut_begins_without_looking_at_entities_and_steps_give_as_much_as_asked(void **state)
+{
+    (void)state;
+    struct tsn_model_random random = {.state = 5};
+    struct tsn_program *prog = tsn_model_program(&random, FEATURES, NULL, 1);
+    struct tsn_engine *eng = engine_with_rows(&random, prog);
+    for (int whole = 0; whole < 2; whole++) {
+        struct store store = {0};
+        tsn_snapshot_begin(eng, whole, store_sink, &store);
+        assert_int_equal(entities_of(&store), 0);
+        size_t n = 0;
+        while (!tsn_snapshot_step(eng, 1)) {
+            assert_true(entities_of(&store) <= ++n);
+        }
+        assert_int_equal(entities_of(&store), tsn_engine_counts(eng).entities);
+        assert_true(tsn_snapshot_step(eng, 1)); /* none is under way */
+        store_free(&store);
+    }
+    tsn_engine_free(eng);
+    tsn_build_free(prog);
+}
+
+static void a_program_change_completes_the_cut_under_way(void **state)
+{
+    (void)state;
+    struct tsn_model_random random = {.state = 7};
+    struct tsn_program *prog = tsn_model_program(&random, FEATURES, NULL, 1);
+    struct tsn_program *next = tsn_model_program(&random, FEATURES, prog, 2);
+    struct tsn_engine *eng = engine_with_rows(&random, prog);
+    struct store store = {0};
+    tsn_snapshot_begin(eng, false, store_sink, &store);
+    uint64_t n = tsn_engine_counts(eng).entities;
+    tsn_engine_swap(eng, next);
+    assert_int_equal(entities_of(&store), n);
+    assert_true(tsn_snapshot_step(eng, 1));
+    tsn_engine_free(eng);
+    eng = store_load(&store, prog, false); /* it is in the words of the program before */
+    assert_int_equal(tsn_engine_counts(eng).entities, n);
+    tsn_engine_free(eng);
+    store_free(&store);
+    tsn_build_free(next);
+    tsn_build_free(prog);
+}
+
 /* Every record cut short at every length, and with bytes changed: refused with a
  * reason or loaded into something that can be used and freed. */
 static void damaged_records_are_refused_or_harmless(void **state)
@@ -230,6 +299,8 @@ int main(void)
         cmocka_unit_test(changes_since_the_last_cut_are_enough),
         cmocka_unit_test(features_keep_apart_what_a_program_change_kept_apart),
         cmocka_unit_test(a_cut_without_changes_gives_the_clock_alone),
+        cmocka_unit_test(a_cut_begins_without_looking_at_entities_and_steps_give_as_much_as_asked),
+        cmocka_unit_test(a_program_change_completes_the_cut_under_way),
         cmocka_unit_test(damaged_records_are_refused_or_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
