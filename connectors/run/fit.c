@@ -111,6 +111,14 @@ bool tsn_fit_checkpoint(const struct tsn_session *session, const struct tsn_chec
 bool tsn_fit_no_manifest(const struct tsn_session *session, uint64_t sequence,
                          struct tsn_failure *failure)
 {
+    uint64_t newest;
+    if (!tsn_session_tail((void *)(uintptr_t)session->config, &newest, failure)) {
+        return false;
+    }
+    if (newest >= sequence) { /* another's first start, since the topic was read */
+        return tsn_fail(failure, TSN_REMEDY_STAND_BY,
+                        "another instance took over while this one recovered");
+    }
     return tsn_fail(failure, TSN_REMEDY_CONFIG,
                     "redis holds a checkpoint of manifest %" PRIu64 ", but topic %s holds no "
                     "manifest: it was made anew or is another one. Restore the topic; or, to "

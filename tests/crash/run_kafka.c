@@ -76,7 +76,7 @@ bool tsn_kafka_watermarks(struct tsn_kafka *kafka, const char *topic, int32_t pa
 {
     (void)kafka;
     (void)timeout_ms;
-    *low = 0;
+    *low = world->retention ? tsn_memory_log_low(world->log, topic, partition) : 0;
     *high = tsn_memory_log_high(world->log, topic, partition);
     return answers(failure);
 }
@@ -181,17 +181,22 @@ static int64_t arrived(struct lane *lane)
     if (world->backlog || strncmp(lane->topic, "tocsin.", 7) == 0) {
         return high;
     }
-    lane->arrived += (int64_t)(world_dice() % 4);
+    if (world_dice() % world->arrival == 0) {
+        lane->arrived += (int64_t)(world_dice() % 4);
+    }
     return lane->arrived < high ? lane->arrived : high;
 }
 
 bool tsn_reader_fetch(struct tsn_reader *reader, size_t partition, struct tsn_fetched *items,
                       size_t cap, size_t *n, struct tsn_failure *failure)
 {
-    (void)failure;
     struct lane *lane = &reader->lanes[partition];
     world_point();
     *n = 0;
+    if (world->retention &&
+        lane->at < tsn_memory_log_low(world->log, lane->topic, lane->partition)) {
+        return tsn_fail(failure, TSN_REMEDY_CONFIG, "offset out of range"); /* no silent jump */
+    }
     bool ours = strncmp(lane->topic, "tocsin.", 7) == 0;
     if (world_unlucky(100)) {
         return true; /* nothing fetched yet */
@@ -214,7 +219,8 @@ bool tsn_reader_fetch(struct tsn_reader *reader, size_t partition, struct tsn_fe
         lane->said_end = false;
     }
     if (!ours) {
-        world->idle = *n > 0 ? 0 : world->idle + 1;
+        bool more = limit < tsn_memory_log_high(world->log, lane->topic, lane->partition);
+        world->idle = *n > 0 || more ? 0 : world->idle + 1;
     }
     lane->end = tsn_memory_log_high(world->log, lane->topic, lane->partition);
     if (*n < cap && *n < most && !lane->said_end) {
@@ -332,6 +338,10 @@ static bool act_commit(struct tsn_publisher *publisher, struct tsn_failure *fail
 {
     if (may_abort(publisher) && world_unlucky(50)) {
         return tsn_fail(failure, TSN_REMEDY_ABORT_TXN, "an output was refused");
+    }
+    if (world_last_point()) { /* the request is under way and nobody waits for the answer */
+        tsn_memory_log_commit_later(world->log, publisher->epoch, world_dice() % 2);
+        _exit(WORLD_CRASHED);
     }
     if (!world_unlucky(50)) {
         return logged(tsn_memory_log_commit(world->log, publisher->epoch), failure);

@@ -153,8 +153,9 @@ void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *
     store->polls_left = (unsigned)(world_dice() % 8);
 }
 
-/* Copies what was kept into the world and puts it on top of what is stored. */
-static void commit(struct tsn_store *store)
+/* Copies what was kept into the world; then, in one step as a script in Redis, puts it on
+ * top of what is stored, unless somebody else owns it by then. */
+static bool commit(struct tsn_store *store)
 {
     struct world_record *newest = NULL;
     struct world_record **end = &newest;
@@ -163,15 +164,19 @@ static void commit(struct tsn_store *store)
         memcpy(copy, r, sizeof *r + r->len);
         *end = copy;
         end = &copy->older;
-        world_point(); /* half-written deltas are nobody's */
+    }
+    world_point(); /* half-written deltas are nobody's */
+    forget(store);
+    if (world->owner != store->owner) {
+        world->n_fenced++;
+        return false;
     }
     *end = store->job.whole ? NULL : world->records;
-    world_point();
     world->records = newest;
     world->stored = store->job;
     world->n_checkpoints++;
     store->whole_needed = false;
-    forget(store);
+    return true;
 }
 
 /* Sequence of the newest committed manifest. */
@@ -205,12 +210,6 @@ enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failu
         return TSN_STORE_WRITING;
     }
     store->writing = false;
-    if (world->owner != store->owner) {
-        forget(store);
-        world->n_fenced++;
-        tsn_fail(failure, TSN_REMEDY_STAND_BY, "somebody else owns the state");
-        return TSN_STORE_FAILED;
-    }
     if (world_unlucky(20)) {
         if (store->job.whole) {
             forget(store); /* a whole cut comes again */
@@ -221,7 +220,10 @@ enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failu
     if (store->job.sequence > committed_tail()) {
         _exit(WORLD_AHEAD); /* a crash now would lose alerts */
     }
-    commit(store);
+    if (!commit(store)) {
+        tsn_fail(failure, TSN_REMEDY_STAND_BY, "somebody else owns the state");
+        return TSN_STORE_FAILED;
+    }
     world_point();
     return TSN_STORE_DONE;
 }

@@ -1,6 +1,7 @@
 /* Points, dice, the clock, signals and the log of a life. */
 #include "tests/crash/run_world.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,8 +12,6 @@
 #include "connectors/run/clock.h"
 #include "connectors/run/log.h"
 #include "connectors/run/signals.h"
-
-enum { IDLE_ENOUGH = 400 };
 
 struct world *world;
 
@@ -29,10 +28,14 @@ bool world_unlucky(unsigned tenths)
     return world_dice() % 10000 < (uint64_t)world->trouble * tenths;
 }
 
+bool world_last_point(void)
+{
+    return ++world->n_points == world->crash_at;
+}
+
 void world_point(void)
 {
-    world->n_points++;
-    if (world->n_points == world->crash_at) {
+    if (world_last_point()) {
         _exit(WORLD_CRASHED);
     }
     if (world->n_points == world->pause_at) {
@@ -51,7 +54,7 @@ int64_t tsn_clock_monotonic_ms(void)
 
 int64_t tsn_clock_wall_ms(void)
 {
-    return world->start_ms + tsn_clock_monotonic_ms();
+    return world->start_ms + tsn_clock_monotonic_ms() * world->wall_pace;
 }
 
 /* ---- connectors/run/signals.h
@@ -65,7 +68,7 @@ void tsn_signals_install(void)
 bool tsn_signals_stop(void)
 {
     world_point();
-    return world->idle > IDLE_ENOUGH;
+    return world->idle > world->idle_enough;
 }
 
 /* Always readable: nothing in a life sleeps. */
@@ -91,4 +94,13 @@ void tsn_log(const char *format, ...)
         fputc('\n', stderr);
         va_end(args);
     }
+}
+
+/* ---- malloc.h: a life is too short for the large steps of a server's arena */
+
+int mallopt(int param, int value)
+{
+    (void)param;
+    (void)value;
+    return 1;
 }

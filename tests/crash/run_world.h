@@ -41,6 +41,7 @@ struct world {
     /* time */
     int64_t clock_ms; /* moves with every question */
     int64_t start_ms;
+    int64_t wall_pace; /* ms of the wall clock a ms of the other; 0: it stands still */
     /* points */
     uint64_t n_points; /* passed in this life */
     uint64_t crash_at; /* 0: never */
@@ -49,23 +50,30 @@ struct world {
     bool paused;
     /* trouble, in a thousand, of each kind of call; 0 makes everything work */
     unsigned trouble;
-    bool backlog;   /* all input is there from the start */
-    int32_t leader; /* number of the one who sits in the leader's seat */
+    bool backlog;     /* all input is there from the start */
+    unsigned arrival; /* else some may arrive with one fetch in so many */
+    int32_t leader;   /* number of the one who sits in the leader's seat */
     int32_t n_leaders;
-    pid_t leader_pid; /* 0: the seat is free */
-    unsigned idle;    /* fetches of input that gave nothing, one after the other */
+    pid_t leader_pid;     /* 0: the seat is free */
+    unsigned idle;        /* fetches of input that gave nothing, one after the other */
+    unsigned idle_enough; /* so many, and the life is asked to stop */
+    bool retention;       /* what lies before the log's low watermarks is gone */
     /* store */
     uint64_t owner;                    /* 0: nobody */
     struct tsn_checkpoint_meta stored; /* sequence 0: nothing */
     struct world_record *records;      /* of the stored checkpoint */
     /* counters for the report */
     uint64_t n_lives, n_crashes, n_unknown, n_aborts, n_checkpoints, n_fenced;
+    uint64_t n_swaps, n_ticks, n_gaps, n_emptied;
 };
 
 extern struct world *world;
 
 /* One more point: may end or pause this process. */
 void world_point(void);
+/* A point where something is left behind: true if the life ends here; then do it and
+ * _exit(WORLD_CRASHED). */
+bool world_last_point(void);
 /* True in `trouble` of a thousand cases, times of/10. */
 bool world_unlucky(unsigned tenths);
 uint64_t world_dice(void);
