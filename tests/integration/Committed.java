@@ -5,6 +5,13 @@
 //   Committed.java BOOTSTRAP TOPIC REPLAY.ndjson  compares: every value of the file is committed
 //                                                 once, nothing else is, and each partition has
 //                                                 its values in the file's order
+//   Committed.java BOOTSTRAP TOPIC --rejects REPLAY.ndjson
+//                                                 compares rejects: topic, offset, reason, bytes
+//   Committed.java BOOTSTRAP --covered MANIFESTS TOPIC ...
+//                                                 compares: every offset of the topics is in
+//                                                 exactly one run of exactly one committed
+//                                                 manifest; sequences ascend by one from 1.
+//                                                 Prints how many events and manifests
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -16,6 +23,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
@@ -95,8 +104,104 @@ public class Committed {
         return 0;
     }
 
+    static final Pattern REJECT = Pattern.compile(
+        "\\{\"source\":\"([^\"]*)\",\"line\":(\\d+),\"reason\":\"([^\"]*)\".*\"record\":\"(.*)\"\\}");
+
+    static String header(ConsumerRecord<byte[], byte[]> record, String name) {
+        return text(record.headers().lastHeader(name).value());
+    }
+
+    /* Rejects as topic, offset, reason and bytes: the replay writes them in another form.
+       (Records without a character that JSON escapes.) */
+    static int rejects(Map<Integer, List<ConsumerRecord<byte[], byte[]>>> committed, Path file)
+            throws Exception {
+        List<String> are = new ArrayList<>();
+        List<String> expected = new ArrayList<>();
+        committed.values().forEach(records -> records.forEach(
+            r -> are.add(header(r, "tocsin_topic") + " " + header(r, "tocsin_offset") + " "
+                         + header(r, "tocsin_reason") + " " + text(r.value()))));
+        for (String line : Files.readAllLines(file, StandardCharsets.UTF_8)) {
+            Matcher m = REJECT.matcher(line);
+            expected.add(m.matches() ? m.group(1) + " " + m.group(2) + " " + m.group(3) + " "
+                                           + m.group(4)
+                                     : line);
+        }
+        are.sort(null);
+        expected.sort(null);
+        System.out.println(are.equals(expected) ? "" + are.size()
+                                                : "committed: " + are + "\nreplay: " + expected);
+        return are.equals(expected) ? 0 : 1;
+    }
+
+    static final Pattern SEQUENCE = Pattern.compile("\"sequence\":(\\d+)");
+    static final Pattern ORIGIN =
+        Pattern.compile("\\{\"topic\":\"([^\"]*)\",\"partition\":(\\d+),");
+    static final Pattern RUN = Pattern.compile("\\[\"run\",(\\d+),(\\d+),(\\d+)\\]");
+
+    static long high(String bootstrap, String topic, int partition) {
+        Properties settings = new Properties();
+        settings.put("bootstrap.servers", bootstrap);
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
+                settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            TopicPartition p = new TopicPartition(topic, partition);
+            return consumer.endOffsets(List.of(p)).get(p);
+        }
+    }
+
+    /* Walks the runs; gives what is wrong, or null. Fills where each partition stands. */
+    static String walk(List<ConsumerRecord<byte[], byte[]>> manifests, Map<String, Long> stands) {
+        long sequence = 0;
+        for (ConsumerRecord<byte[], byte[]> record : manifests) {
+            String json = text(record.value());
+            Matcher found = SEQUENCE.matcher(json);
+            if (!found.find() || Long.parseLong(found.group(1)) != ++sequence) {
+                return "manifest " + sequence + " was expected: " + json;
+            }
+            List<String> origins = new ArrayList<>();
+            for (Matcher m = ORIGIN.matcher(json); m.find(); ) {
+                origins.add(m.group(1) + "/" + m.group(2));
+            }
+            for (Matcher m = RUN.matcher(json); m.find(); ) {
+                String origin = origins.get(Integer.parseInt(m.group(1)));
+                long first = Long.parseLong(m.group(2));
+                long at = stands.getOrDefault(origin, 0L);
+                if (first != at) {
+                    return "manifest " + sequence + ": " + origin + " goes on at " + first
+                        + ", it stood at " + at;
+                }
+                stands.put(origin, Long.parseLong(m.group(3)));
+            }
+        }
+        return null;
+    }
+
+    static int covered(String bootstrap, String manifests, List<String> topics) {
+        Map<String, Long> stands = new TreeMap<>();
+        List<ConsumerRecord<byte[], byte[]>> all = read(bootstrap, manifests).get(0);
+        String wrong = walk(all, stands);
+        long events = 0;
+        for (String topic : topics) {
+            for (int partition : read(bootstrap, topic).keySet()) {
+                long high = high(bootstrap, topic, partition);
+                long at = stands.getOrDefault(topic + "/" + partition, 0L);
+                if (wrong == null && at != high) {
+                    wrong = topic + "/" + partition + ": manifests cover " + at + " of " + high;
+                }
+                events += high;
+            }
+        }
+        System.out.println(wrong != null ? wrong : events + " " + all.size());
+        return wrong != null ? 1 : 0;
+    }
+
     public static void main(String[] args) throws Exception {
+        if (args[1].equals("--covered")) {
+            System.exit(covered(args[0], args[2], List.of(args).subList(3, args.length)));
+        }
         Map<Integer, List<ConsumerRecord<byte[], byte[]>>> committed = read(args[0], args[1]);
+        if (args.length > 3) {
+            System.exit(rejects(committed, Path.of(args[3])));
+        }
         if (args.length > 2) {
             System.exit(compare(committed, Path.of(args[2])));
         }

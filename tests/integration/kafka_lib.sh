@@ -9,7 +9,8 @@ dir=${TMPDIR:?}
 tag=$(basename "$0" .sh)-$$
 jars=$("$servers/kafka" jars)
 engine=
-slack= # merge.slack; empty: the default
+slack=    # merge.slack; empty: the default
+consumer= # properties of its consumers, "name: value, ..."
 
 finish() {
     [ -z "$engine" ] || kill -9 "$engine" 2>/dev/null || true
@@ -97,6 +98,7 @@ pack: pack.yaml
 insecure: true
 kafka:
   bootstrap.servers: $TSN_KAFKA
+${consumer:+  consumer: { $consumer \}}
 ${slack:+merge: { slack: $slack \}}
 topics:
   alerts: $instance.alerts
@@ -202,6 +204,14 @@ same_as_replay() {
     write_pack "$dir/pack.yaml"
     java_tool "$TSN_KAFKA" "$2.alerts" "$dir/alerts.ndjson" ||
         not_ok "committed alerts equal the replay" "$(tail -5 "$dir/replay.log")"
+}
+
+# covered_once INSTANCE: every input event is in exactly one committed manifest; prints
+# the numbers of events and manifests.
+covered_once() {
+    java_tool "$TSN_KAFKA" --covered "$1.manifest" "$1.call" "$1.pay" >"$dir/covered" ||
+        not_ok "every input event is in exactly one committed manifest" "$(cat "$dir/covered")"
+    cat "$dir/covered"
 }
 
 # The alerts of an instance by id, revision and level: what does not depend on offsets.
