@@ -2,7 +2,7 @@
  *
  * The peer only parses; we parse, look up, convert and store 14 fields. Records
  * are different from each other and larger than the caches together, as fetched
- * ones are. Prints the least of five rounds, in ns a record.
+ * ones are. Prints the least of five rounds, in ns of this thread's CPU a record.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ struct tape {
 static double now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 

@@ -113,6 +113,17 @@ static int record_currency(struct tsn_decoder *decoder, const struct tsn_decode_
     return digits;
 }
 
+/* The amount in units of 10^-decimals. */
+static enum tsn_decimal amount(const struct tsn_json_value *value, int decimals, int64_t *out)
+{
+    static const int64_t powers[] = {1,      10,      100,      1000,      10000,
+                                     100000, 1000000, 10000000, 100000000, 1000000000};
+    if (value->plain && !__builtin_mul_overflow(value->integer, powers[decimals], out)) {
+        return TSN_DECIMAL_OK;
+    }
+    return tsn_decimal_scaled(value->p, value->len, (unsigned)decimals, out);
+}
+
 static bool money(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
                   struct tsn_json_value value, struct tsn_cell *cell, struct tsn_reject *reject)
 {
@@ -129,8 +140,7 @@ static bool money(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
         return tsn_reject_value(reject, TSN_REJECT_TYPE, op, tsn_json_kind_name(value.kind));
     }
     bool minor = op->map->unit == TSN_UNIT_MINOR;
-    enum tsn_decimal outcome =
-        tsn_decimal_scaled(value.p, value.len, minor ? 0 : (unsigned)digits, &cell->of.i);
+    enum tsn_decimal outcome = amount(&value, minor ? 0 : digits, &cell->of.i);
     enum tsn_reject_reason reason =
         reason_of(outcome, minor ? TSN_REJECT_TYPE : TSN_REJECT_DECIMALS);
     for (int i = digits; reason == NO_REJECT && i < op->field->scale; i++) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connectors/decode/json.h"
+#include "connectors/decode/instant.h"
 #include "connectors/decode/mapping.h"
 #include "rules/must/must.h"
 
@@ -107,11 +107,11 @@ static bool read_json(struct tsn_decoder *decoder, const struct tsn_record *reco
 
 /* The record has nothing at the field's place. */
 static bool fill_missing(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
-                         struct tsn_json_value found, struct tsn_reject *reject)
+                         enum tsn_json_kind found, struct tsn_reject *reject)
 {
     struct tsn_cell *cell = &decoder->cells[op->column];
     cell->present = false;
-    if (found.kind == TSN_JSON_ABSENT && op->slot != TSN_SLOT_NONE) {
+    if (found == TSN_JSON_ABSENT && op->slot != TSN_SLOT_NONE) {
         enum tsn_json_kind above = tsn_json_above(decoder->reader, op->slot);
         if (above != TSN_JSON_OBJECT && above != TSN_JSON_ARRAY && above != TSN_JSON_NULL) {
             reject->reason = TSN_REJECT_TYPE;
@@ -126,22 +126,54 @@ static bool fill_missing(struct tsn_decoder *decoder, const struct tsn_decode_op
     }
     if (op->field->required || op->column == 0) {
         return tsn_reject_value(reject, TSN_REJECT_MISSING, op,
-                                found.kind == TSN_JSON_NULL ? "null" : "nothing");
+                                found == TSN_JSON_NULL ? "null" : "nothing");
     }
     return true;
+}
+
+/* A value of the form that nearly all have; false: tsn_convert must look at it. */
+static inline bool fill_usual(const struct tsn_decode_op *op, const struct tsn_json_value *value,
+                              struct tsn_cell *cell)
+{
+    bool text = value->kind == TSN_JSON_STRING, plain = value->plain;
+    switch (op->way) {
+    case TSN_WAY_TEXT:
+        cell->of.s = (struct tsn_str){value->p, value->len};
+        return text;
+    case TSN_WAY_PHONE:
+        cell->of.s = (struct tsn_str){value->p, value->len};
+        return text && tsn_phone_is_canonical(value->p, value->len);
+    case TSN_WAY_WORD: {
+        int32_t code = text ? tsn_wordset_find(&op->words, value->p, value->len) : -1;
+        cell->of.code = (uint16_t)code;
+        return code >= 0;
+    }
+    case TSN_WAY_INTEGER:
+        return plain && !__builtin_mul_overflow(value->integer, op->factor, &cell->of.i);
+    case TSN_WAY_TIME_MS:
+        cell->of.i = value->integer;
+        return plain && value->integer <= TSN_INSTANT_MAX_MS;
+    case TSN_WAY_CONVERT:
+        break;
+    }
+    return false;
 }
 
 static bool fill_cell(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
                       struct tsn_reject *reject)
 {
-    struct tsn_json_value value = {0};
-    if (op->slot != TSN_SLOT_NONE) {
-        value = tsn_json_at(decoder->reader, op->slot);
+    const struct tsn_json_value *value =
+        op->slot == TSN_SLOT_NONE ? NULL : tsn_json_found(decoder->reader, op->slot);
+    struct tsn_cell *cell = &decoder->cells[op->column];
+    if (value && fill_usual(op, value, cell)) {
+        cell->present = true;
+        return true;
     }
-    if (value.kind == TSN_JSON_ABSENT || value.kind == TSN_JSON_NULL) {
-        return fill_missing(decoder, op, value, reject);
+    if (!value || value->kind == TSN_JSON_NULL) {
+        enum tsn_json_kind found = value ? TSN_JSON_NULL : TSN_JSON_ABSENT;
+        return fill_missing(decoder, op, found, reject);
     }
-    return tsn_convert(decoder, op, value, &decoder->cells[op->column], reject);
+    return tsn_convert(decoder, op, *value, cell, reject);
 }
 
 /* Event time within what an event can have, and not ahead of its record. */
@@ -153,10 +185,11 @@ static bool check_time(struct tsn_decoder *decoder, const struct tsn_record *rec
         return tsn_reject_value(reject, TSN_REJECT_RANGE, &decoder->ops[0], "a time before 1970");
     }
     if (stamp_ms == TSN_NO_TIMESTAMP && decoder->record_time_slot != TSN_SLOT_NONE) {
-        struct tsn_json_value value = tsn_json_at(decoder->reader, decoder->record_time_slot);
-        if (value.kind != TSN_JSON_ABSENT && value.kind != TSN_JSON_NULL) {
+        const struct tsn_json_value *value =
+            tsn_json_found(decoder->reader, decoder->record_time_slot);
+        if (value && value->kind != TSN_JSON_NULL) {
             enum tsn_reject_reason reason =
-                tsn_convert_instant(decoder->source->record_time_format, value, &stamp_ms);
+                tsn_convert_instant(decoder->source->record_time_format, *value, &stamp_ms);
             if (reason != TSN_REJECT_REASONS) {
                 return whole(reject, reason, "the record's time (%s): expected an instant",
                              decoder->source->record_time);
@@ -171,17 +204,48 @@ static bool check_time(struct tsn_decoder *decoder, const struct tsn_record *rec
     return true;
 }
 
+/* memcpy for texts of a few bytes: a call of it costs as much as the rest of a cell. */
+static inline void copy_text(char *to, const char *from, uint32_t len)
+{
+    if (len > 32 || len < 4) {
+        for (uint32_t i = 0; len < 4 && i < len; i++) {
+            to[i] = from[i];
+        }
+        if (len > 32) {
+            memcpy(to, from, len);
+        }
+    } else if (len >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+    }
+}
+
 /* Text of all cells goes into the batch in one piece. */
-static char *text_room(const struct tsn_decoder *decoder, struct tsn_batch *batch)
+static void store_texts(const struct tsn_decoder *decoder, struct tsn_batch *batch,
+                        struct tsn_column *columns, uint32_t at)
 {
     size_t bytes = 0;
-    for (int i = 0; i < decoder->n_ops; i++) {
-        const struct tsn_decode_op *op = &decoder->ops[i];
-        if (op->field->rep == TSN_REP_STRING && decoder->cells[op->column].present) {
-            bytes += decoder->cells[op->column].of.s.len;
+    for (int i = 0; i < decoder->n_texts; i++) {
+        const struct tsn_cell *cell = &decoder->cells[decoder->texts[i]];
+        bytes += cell->present ? cell->of.s.len : 0;
+    }
+    char *text = tsn_arena_alloc(&batch->text, bytes); /* not NULL, also for none */
+    for (int i = 0; i < decoder->n_texts; i++) {
+        const struct tsn_cell *cell = &decoder->cells[decoder->texts[i]];
+        struct tsn_column *column = &columns[decoder->texts[i]];
+        if (cell->present) {
+            copy_text(text, cell->of.s.p, cell->of.s.len);
+            tsn_bits_set(column->valid, at);
+            column->str[at] = (struct tsn_str){text, cell->of.s.len};
+            text += cell->of.s.len;
         }
     }
-    return tsn_arena_alloc(&batch->text, bytes); /* not NULL, also for none */
 }
 
 static void store_row(const struct tsn_decoder *decoder, const struct tsn_record *record,
@@ -190,36 +254,25 @@ static void store_row(const struct tsn_decoder *decoder, const struct tsn_record
     uint32_t at = tsn_batch_add(batch, decoder->type, decoder->cells[0].of.i, record->source,
                                 record->position);
     struct tsn_column *columns = batch->types[decoder->type].fields;
-    char *text = text_room(decoder, batch);
-    for (int i = 1; i < decoder->n_ops; i++) {
-        const struct tsn_decode_op *op = &decoder->ops[i];
-        const struct tsn_cell *cell = &decoder->cells[op->column];
-        struct tsn_column *column = &columns[op->column];
+    store_texts(decoder, batch, columns, at);
+    for (int i = 0; i < decoder->n_words; i++) { /* 64 bits as they are, the time too */
+        const struct tsn_cell *cell = &decoder->cells[decoder->words[i]];
+        if (cell->present) {
+            tsn_bits_set(columns[decoder->words[i]].valid, at);
+            columns[decoder->words[i]].i64[at] = cell->of.i;
+        }
+    }
+    for (int i = 0; i < decoder->n_small; i++) {
+        const struct tsn_cell *cell = &decoder->cells[decoder->small[i]];
+        struct tsn_column *column = &columns[decoder->small[i]];
         if (!cell->present) {
             continue;
         }
         tsn_bits_set(column->valid, at);
-        switch (op->field->rep) {
-        case TSN_REP_STRING:
-            if (cell->of.s.len) {
-                memcpy(text, cell->of.s.p, cell->of.s.len);
-            }
-            column->str[at] = (struct tsn_str){text, cell->of.s.len};
-            text += cell->of.s.len;
-            break;
-        case TSN_REP_ENUM:
+        if (column->rep == TSN_REP_ENUM) {
             column->code[at] = cell->of.code;
-            break;
-        case TSN_REP_BOOL:
-            if (cell->of.b) {
-                tsn_bits_set(column->bits, at);
-            }
-            break;
-        case TSN_REP_DOUBLE:
-            column->f64[at] = cell->of.d;
-            break;
-        default:
-            column->i64[at] = cell->of.i;
+        } else if (cell->of.b) {
+            tsn_bits_set(column->bits, at);
         }
     }
 }

@@ -35,7 +35,9 @@ const char *tsn_json_kind_name(enum tsn_json_kind kind);
 struct tsn_json_value {
     enum tsn_json_kind kind;
     uint32_t len;
-    const char *p; /* until the next read */
+    const char *p;   /* until the next read */
+    int64_t integer; /* what a plain number says */
+    bool plain;      /* digits only, at most 16 */
 };
 
 enum tsn_json_outcome {
@@ -68,9 +70,6 @@ void tsn_json_reader_free(struct tsn_json_reader *reader);
 /* Reads one record of at most max_bytes, which must be an object. */
 enum tsn_json_outcome tsn_json_read(struct tsn_json_reader *reader, const char *bytes, size_t len,
                                     struct tsn_json_error *error);
-
-/* What stood at a slot in the record read last; ABSENT if nothing. */
-struct tsn_json_value tsn_json_at(const struct tsn_json_reader *reader, int slot);
 
 /* The kind of the nearest value above an absent slot: OBJECT or ARRAY when only
  * the last token is missing, NULL or a scalar when the path ends early. */

@@ -113,7 +113,7 @@ bool tsn_mapping_literal(const struct tsn_field *field, const struct tsn_field_m
     size_t len = strlen(text);
     bool is_number = tsn_decimal_is(text, len);
     bool is_bool = strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
-    *out = (struct tsn_json_value){TSN_JSON_STRING, (uint32_t)len, text};
+    *out = (struct tsn_json_value){.kind = TSN_JSON_STRING, .len = (uint32_t)len, .p = text};
     switch (field->rep) {
     case TSN_REP_STRING:
     case TSN_REP_ENUM:
@@ -169,6 +169,36 @@ static void written_compile(struct compile *c, struct tsn_decode_op *op)
     op->has_written = map->n_map > 0;
 }
 
+static void way_choose(struct tsn_decode_op *op)
+{
+    const struct tsn_field_mapping *map = op->map;
+    op->way = TSN_WAY_CONVERT;
+    op->factor = 1;
+    if (map->n_map > 0) {
+        return;
+    }
+    switch (op->field->rep) {
+    case TSN_REP_STRING:
+        op->way = map->e164 ? TSN_WAY_PHONE : TSN_WAY_TEXT;
+        break;
+    case TSN_REP_ENUM:
+        op->way = TSN_WAY_WORD;
+        break;
+    case TSN_REP_INT:
+        op->way = TSN_WAY_INTEGER;
+        break;
+    case TSN_REP_DURATION_MS:
+        op->way = TSN_WAY_INTEGER;
+        op->factor = map->unit == TSN_UNIT_S ? 1000 : op->unit_ms;
+        break;
+    case TSN_REP_TIME_MS:
+        op->way = map->time_format == TSN_TIME_EPOCH_MS ? TSN_WAY_TIME_MS : TSN_WAY_CONVERT;
+        break;
+    default:
+        break;
+    }
+}
+
 static void op_compile(struct compile *c, struct tsn_decode_op *op,
                        const struct tsn_field_mapping *map, int column)
 {
@@ -184,6 +214,7 @@ static void op_compile(struct compile *c, struct tsn_decode_op *op,
         .currency_column =
             field->rep == TSN_REP_MONEY && !field->currency ? field->currency_field : TSN_NONE,
     };
+    way_choose(op);
     if (!unit_fits(c, field, map)) {
         return;
     }
@@ -262,6 +293,28 @@ static void ops_compile(struct compile *c)
     }
 }
 
+static void stores_compile(struct tsn_decoder *decoder)
+{
+    size_t bytes = (size_t)(decoder->n_ops + 1) * sizeof(int);
+    decoder->texts = tsn_arena_alloc(&decoder->arena, bytes);
+    decoder->words = tsn_arena_alloc(&decoder->arena, bytes);
+    decoder->small = tsn_arena_alloc(&decoder->arena, bytes);
+    for (int i = 0; i < decoder->n_ops; i++) {
+        int column = decoder->ops[i].column;
+        switch (decoder->event->fields[column].rep) {
+        case TSN_REP_STRING:
+            decoder->texts[decoder->n_texts++] = column;
+            break;
+        case TSN_REP_ENUM:
+        case TSN_REP_BOOL:
+            decoder->small[decoder->n_small++] = column;
+            break;
+        default:
+            decoder->words[decoder->n_words++] = column;
+        }
+    }
+}
+
 /* A money field cannot be read without its currency. */
 static void currencies_check(struct compile *c)
 {
@@ -323,6 +376,7 @@ bool tsn_mapping_compile(struct tsn_decoder *decoder, const struct tsn_config *c
     decoder->record_time_slot = TSN_SLOT_NONE;
     names_check(&c);
     ops_compile(&c);
+    stores_compile(decoder);
     currencies_check(&c);
     pointers_link(&c);
     return c.ok;

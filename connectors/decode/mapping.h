@@ -13,9 +13,21 @@
 #include "connectors/decode/decode.h"
 #include "connectors/decode/json.h"
 #include "connectors/decode/phone.h"
+#include "connectors/decode/walk.h"
 #include "connectors/decode/wordset.h"
 
 enum { TSN_SLOT_NONE = -1 };
+
+/* What a value of the usual form needs, decided once; anything else takes
+ * tsn_convert, which takes all. */
+enum tsn_decode_way {
+    TSN_WAY_CONVERT,
+    TSN_WAY_TEXT,    /* a string as it is */
+    TSN_WAY_PHONE,   /* a string that is E.164 already */
+    TSN_WAY_WORD,    /* a string that is an enum value */
+    TSN_WAY_INTEGER, /* digits, times `factor` */
+    TSN_WAY_TIME_MS, /* digits: milliseconds since 1970 */
+};
 
 /* One field of the event type. ops[0] is the event time; money that names a
  * currency field stands after it. */
@@ -24,6 +36,8 @@ struct tsn_decode_op {
     const struct tsn_field *field;
     const char *pointer; /* "a constant" when there is none: for messages */
     const char *expects; /* "an integer", "RFC 3339 text with an offset" ... */
+    enum tsn_decode_way way;
+    int64_t factor;
     int column;
     int slot;            /* of the reader, or TSN_SLOT_NONE: constant */
     int64_t unit_ms;     /* duration: of its unit; a second is read with 3 decimals */
@@ -59,9 +73,11 @@ struct tsn_decoder {
     int n_ops;
     struct tsn_decode_op *ops;
     int record_time_slot;
-    struct tsn_cell *cells; /* [n_fields] by column, of the record at hand */
-    char *phones;           /* [n_ops][TSN_PHONE_MAX] */
-    uint32_t currency_code; /* looked up last, and its digits */
+    int n_texts, n_words, n_small; /* columns by how a cell is stored, so that */
+    int *texts, *words, *small;    /* storing does not branch on it: text; 64 bits; enum, bool */
+    struct tsn_cell *cells;        /* [n_fields] by column, of the record at hand */
+    char *phones;                  /* [n_ops][TSN_PHONE_MAX] */
+    uint32_t currency_code;        /* looked up last, and its digits */
     int currency_digits;
 };
 

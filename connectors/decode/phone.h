@@ -8,11 +8,23 @@
 #ifndef TSN_CONNECTORS_DECODE_PHONE_H
 #define TSN_CONNECTORS_DECODE_PHONE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "connectors/config/config.h"
+#include "connectors/decode/digits.h"
 #include "rules/column/column.h"
 
 /* Text longer than this is no number and stays as it is. */
 enum { TSN_PHONE_MAX = 32 };
+
+/* '+' and 8 to 15 digits: nearly every number of a feed that follows the canonical
+ * schema. Reads nothing outside [p, p + len). */
+static inline bool tsn_phone_is_canonical(const char *p, uint32_t len)
+{
+    return len - 9 <= 7 && *p == '+' && tsn_digits_are(tsn_digits_load(p + 1)) &&
+           tsn_digits_are(tsn_digits_load(p + len - 8));
+}
 
 /* scratch: room for TSN_PHONE_MAX bytes, used when the number has to be rewritten.
  * In this order:

@@ -58,6 +58,10 @@ extern "C" enum tsn_simdjson_verdict tsn_simdjson_index(struct tsn_simdjson *par
                                                 simdjson::stage1_mode::regular);
     *tokens = stages->structural_indexes.get();
     *n_tokens = stages->n_structural_indexes;
+    if (error == simdjson::SUCCESS) { /* stage 1 has room for three more and uses it so */
+        stages->structural_indexes[*n_tokens] = static_cast<uint32_t>(len);
+        stages->structural_indexes[*n_tokens + 1] = static_cast<uint32_t>(len);
+    }
     return verdict_of(error);
 }
 
