@@ -65,6 +65,17 @@ static void drop_machine(struct tsn_session *session)
     session->machine = NULL;
 }
 
+static void on_loading(void *user, unsigned percent, uint64_t records, uint64_t bytes)
+{
+    struct tsn_session *session = user;
+    int64_t now_ms = tsn_clock_monotonic_ms();
+    if (now_ms > session->said_ms + PROGRESS_MS) {
+        tsn_log("loading the checkpoint: %u %%, %" PRIu64 " records, %" PRIu64 " MB so far",
+                percent, records, bytes >> 20);
+        session->said_ms = now_ms;
+    }
+}
+
 static bool fill_machine(struct tsn_session *session, struct tsn_checkpoint_meta *meta,
                          struct tsn_failure *failure)
 {
@@ -74,7 +85,11 @@ static bool fill_machine(struct tsn_session *session, struct tsn_checkpoint_meta
     if (!tsn_session_machine(session, program, failure)) {
         return false;
     }
-    if (!tsn_store_load(session->store, session->machine->eng, meta, failure)) {
+    session->said_ms = begun_ms;
+    tsn_store_watch(session->store, on_loading, session);
+    bool loaded = tsn_store_load(session->store, session->machine->eng, meta, failure);
+    tsn_store_watch(session->store, NULL, NULL);
+    if (!loaded) {
         drop_machine(session);
         return false;
     }
@@ -140,9 +155,28 @@ bool tsn_session_load(struct tsn_session *session, const struct tsn_manifest *la
         tsn_log("rebuilding the state from the oldest manifest and data that Kafka holds");
     }
     session->target = last->sequence;
+    if (session->replayed == last->sequence) {
+        session->replayed_ms = tsn_history_tail_ms(session->history);
+    }
     session->loaded =
         tsn_history_seek(session->history, session->replayed ? session->replayed + 1 : 0, failure);
     return session->loaded;
+}
+
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+void tsn_session_say_stages(const struct tsn_session *session, const char *what)
+{
+    char silent[64] = "";
+    char text[TSN_STAGES_TEXT_MAX];
+    if (session->replayed_ms) {
+        snprintf(silent, sizeof silent, " (%.1f s after the last manifest before it)",
+                 (double)(tsn_clock_wall_ms() - session->replayed_ms) / 1000);
+    }
+    tsn_stages_text(&session->stages, text);
+    tsn_log("%s %" PRId64 " ms after %s%s: %s", what, tsn_stages_total_ms(&session->stages),
+            session->took_over ? "the seat was ours" : "the start", session->leading ? silent : "",
+            text);
 }
 
 /* ---- replay ---------------------------------------------------------------------------------- */
@@ -150,6 +184,10 @@ bool tsn_session_load(struct tsn_session *session, const struct tsn_manifest *la
 static void say_whole_from(struct tsn_session *session)
 {
     int64_t from_ms = session->whole_from_ms;
+    if (!from_ms && !session->n_clipped) {
+        tsn_log("state was rebuilt from the first manifest on: history is whole");
+        return;
+    }
     for (size_t i = 0; session->n_clipped && i < session->origins.n_known; i++) {
         int64_t first_ms = tsn_feed_first_timestamp(session->machine->feed, i);
         from_ms = first_ms > from_ms ? first_ms : from_ms;
@@ -164,6 +202,18 @@ static void say_whole_from(struct tsn_session *session)
             text);
 }
 
+static void say_replay(struct tsn_session *session)
+{
+    tsn_log("replayed manifests %" PRIu64 " to %" PRIu64 " (%" PRIu64 " events) in %" PRId64
+            " ms, muted",
+            session->replay_first, session->replayed, session->machine->n_rows,
+            tsn_clock_monotonic_ms() - session->stages.last_ms);
+    if (!session->checkpoint_sequence) {
+        say_whole_from(session);
+    }
+    tsn_stages_mark(&session->stages, "replay");
+}
+
 /* Once, when a replay has reached what was committed when it began. */
 static void say_replayed(struct tsn_session *session)
 {
@@ -171,17 +221,15 @@ static void say_replayed(struct tsn_session *session)
         return;
     }
     session->caught_up = true;
-    if (!session->replay_first) {
-        return;
+    if (session->replay_first) {
+        say_replay(session);
     }
-    tsn_log("replayed manifests %" PRIu64 " to %" PRIu64 " (%" PRIu64 " events) in %" PRId64
-            " ms, muted",
-            session->replay_first, session->replayed, session->machine->n_rows,
-            tsn_clock_monotonic_ms() - session->stages.last_ms);
-    if (session->n_clipped || (session->whole_from_ms && !session->checkpoint_sequence)) {
-        say_whole_from(session);
+    if (!session->leading) {
+        char what[96];
+        snprintf(what, sizeof what, "caught up with manifest %" PRIu64 ", waiting for the seat,",
+                 session->replayed);
+        tsn_session_say_stages(session, what);
     }
-    tsn_stages_mark(&session->stages, "replay");
 }
 
 /* Opens the feed where `first`, the first manifest to be replayed, begins. */

@@ -18,6 +18,7 @@ struct tsn_history {
     struct tsn_arena arena; /* of the manifest given last */
     uint64_t from;          /* next: skip smaller sequences */
     int64_t offset;         /* after what was given of the stream */
+    int64_t tail_ms;        /* timestamp of the tail that was found last */
 };
 
 struct tsn_history *tsn_history_open(const struct tsn_config *config, struct tsn_kafka *kafka,
@@ -136,8 +137,14 @@ static bool last_from(struct tsn_history *history, int64_t offset, struct tsn_ar
         if (!parse(history, item, arena, manifest, failure)) {
             return false;
         }
+        history->tail_ms = item->timestamp_ms;
         *found = true;
     }
+}
+
+int64_t tsn_history_tail_ms(const struct tsn_history *history)
+{
+    return history->tail_ms;
 }
 
 bool tsn_history_tail(struct tsn_history *history, struct tsn_arena *arena,

@@ -28,6 +28,9 @@ void tsn_history_close(struct tsn_history *history);
 bool tsn_history_tail(struct tsn_history *history, struct tsn_arena *arena,
                       struct tsn_manifest *manifest, bool *found, struct tsn_failure *failure);
 
+/* When the one that tail found last was written, wall clock. */
+int64_t tsn_history_tail_ms(const struct tsn_history *history);
+
 /* The next call of next gives the first manifest whose sequence is >= sequence. */
 bool tsn_history_seek(struct tsn_history *history, uint64_t sequence, struct tsn_failure *failure);
 /* The next manifest, valid until the next call; *end at the end of what was

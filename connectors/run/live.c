@@ -62,15 +62,6 @@ struct live {
     int64_t now_ms;
 };
 
-/* "WHAT N ms after the start: servers 12 ms, pack 3 ms, ..." */
-static void say_stages(const struct tsn_session *session, const char *what)
-{
-    char text[TSN_STAGES_TEXT_MAX];
-    tsn_stages_text(&session->stages, text);
-    tsn_log("%s %" PRId64 " ms after %s: %s", what, tsn_stages_total_ms(&session->stages),
-            session->took_over ? "the seat was ours" : "the start", text);
-}
-
 /* ---- output --------------------------------------------------------------------------------- */
 
 static void on_alert(void *user, const struct tsn_wire *wire, const struct tsn_alert *alert)
@@ -230,7 +221,7 @@ static void say_first_alert(struct live *live)
     }
     live->alert_said = true;
     tsn_stages_mark(&live->session->stages, "first alert");
-    say_stages(live->session, "first alert of this term committed");
+    tsn_session_say_stages(live->session, "first alert of this term committed");
 }
 
 static bool confirmed(struct live *live, enum tsn_publishing state)
@@ -577,7 +568,7 @@ bool tsn_session_live(struct tsn_session *session, struct tsn_failure *failure)
         char what[64];
         tsn_stages_mark(&session->stages, "going live");
         snprintf(what, sizeof what, "live at manifest %" PRIu64 ",", session->sequence);
-        say_stages(session, what);
+        tsn_session_say_stages(session, what);
     }
     while (ok && !tsn_signals_stop()) {
         ok = turn(&live, failure);

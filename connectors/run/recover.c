@@ -155,7 +155,7 @@ static bool go_on_from(struct tsn_session *session, const struct tsn_manifest *l
     if (!tsn_session_replay(session, last->sequence, failure)) {
         return false;
     }
-    if (session->took_over) {
+    if (session->took_over && n_left) {
         tsn_log("replayed the last %" PRIu64 " manifests of the leader before", n_left);
     }
     session->sequence = last->sequence;
@@ -169,6 +169,7 @@ static bool read_tail(struct tsn_session *session, struct tsn_manifest *last, bo
 {
     struct tsn_history *history = tsn_history_open(session->config, session->kafka, failure);
     bool ok = history && tsn_history_tail(history, &session->arena_tail, last, found, failure);
+    session->replayed_ms = ok && *found ? tsn_history_tail_ms(history) : 0;
     tsn_history_close(history);
     return ok;
 }
@@ -188,8 +189,7 @@ bool tsn_session_begin(struct tsn_session *session, struct tsn_bundle *bundle,
            tsn_origins_check_topics(session->config, session->kafka, failure);
 }
 
-/* A takeover is measured from the seat on, a start from its beginning. */
-static void sit_down(struct tsn_session *session)
+void tsn_session_sit(struct tsn_session *session)
 {
     session->leading = true;
     session->took_over = session->caught_up;
@@ -198,16 +198,14 @@ static void sit_down(struct tsn_session *session)
         return;
     }
     tsn_stages_begin(&session->stages);
-    int64_t silent_ms = session->replayed_ms ? tsn_clock_wall_ms() - session->replayed_ms : 0;
     tsn_log("taking over at manifest %" PRIu64 ", %.1f s after it was committed", session->replayed,
-            (double)(silent_ms > 0 ? silent_ms : 0) / 1000);
+            (double)(tsn_clock_wall_ms() - session->replayed_ms) / 1000);
 }
 
 bool tsn_session_recover(struct tsn_session *session, struct tsn_failure *failure)
 {
     struct tsn_manifest last;
     bool found;
-    sit_down(session);
     if (!fence(session, failure)) {
         return false;
     }

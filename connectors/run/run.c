@@ -177,6 +177,7 @@ static void renew_pack(const struct runner *runner, struct tsn_session *session)
 static bool lead(struct runner *runner, struct tsn_session *session, struct tsn_failure *failure)
 {
     runner->led = true;
+    tsn_session_sit(session);
     renew_pack(runner, session);
     if (!tsn_session_recover(session, failure)) {
         return false;

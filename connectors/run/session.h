@@ -49,7 +49,7 @@ struct tsn_session {
     uint64_t replayed;        /* the state is as of this manifest; 0: of none */
     uint64_t replay_first;    /* manifest that was replayed first; 0: none yet */
     uint64_t target;          /* the newest manifest that is known to be committed */
-    int64_t replayed_ms;      /* when manifest `replayed` was committed, wall clock; 0: unknown */
+    int64_t replayed_ms;      /* when manifest `replayed` was committed, wall clock; 0: of none */
     int64_t whole_from_ms;    /* when the first replayed one was, if history begins there */
     size_t n_clipped;         /* partitions whose records the first replayed one has lost */
     int64_t said_ms;          /* last line of progress */
@@ -68,7 +68,11 @@ bool tsn_session_begin(struct tsn_session *session, struct tsn_bundle *bundle,
  * whatever the size of the state. */
 bool tsn_session_follow(struct tsn_session *session, struct tsn_failure *failure);
 
-/* The seat is ours: fences the one before, takes the store, replays what he committed
+/* The seat is ours: from here on its loss ends the term. A takeover is measured from
+ * here, a start from its beginning. */
+void tsn_session_sit(struct tsn_session *session);
+
+/* Taking over, once seated: fences the one before, takes the store, replays what he committed
  * last. From nothing if there was no time to follow. */
 bool tsn_session_recover(struct tsn_session *session, struct tsn_failure *failure);
 
@@ -78,6 +82,8 @@ bool tsn_session_load(struct tsn_session *session, const struct tsn_manifest *la
                       struct tsn_failure *failure);
 /* Replays manifest after manifest up to sequence `last`. */
 bool tsn_session_replay(struct tsn_session *session, uint64_t last, struct tsn_failure *failure);
+/* "WHAT N ms after the start: servers 12 ms, pack 3 ms, ..." in the log. */
+void tsn_session_say_stages(const struct tsn_session *session, const char *what);
 /* A machine without state with the program of this hash: the configured one, else as
  * published. */
 bool tsn_session_machine(struct tsn_session *session, const uint8_t hash[32],

@@ -47,7 +47,7 @@ now_ms() { date +%s%3N; }
 taken_over() {
     await "$dir/$1.log" 'live at manifest' 40
     local took=$(($(now_ms) - $3))
-    grep -q 'live at manifest [0-9]*, [0-9]* ms after the seat was ours: fencing' "$dir/$1.log" ||
+    grep -q 'live at manifest [0-9]*, [0-9]* ms after the seat was ours .*: pack [0-9]* ms, fencing' "$dir/$1.log" ||
         not_ok "$4: by following, with its stages in the log" "$(tail -5 "$dir/$1.log")"
     ! grep -q 'rebuilding the state' "$dir/$1.log" || not_ok "$4: from the checkpoint" "$(cat "$dir/$1.log")"
     [ "$took" -lt "$2" ] || not_ok "$4 within $2 ms" "$took ms" "$(cat "$dir/$1.log")"
