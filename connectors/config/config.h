@@ -116,9 +116,11 @@ struct tsn_config {
         int database;
         tsn_duration_ms timeout_ms;
     } redis;
-    tsn_duration_ms checkpoint_ms;    /* interval; default 10 s */
-    tsn_duration_ms start_timeout_ms; /* how long absent servers are waited for at start; 60 s */
-    tsn_duration_ms stop_timeout_ms;  /* bound of a clean stop; 20 s */
+    tsn_duration_ms checkpoint_ms;     /* interval; default 10 s */
+    tsn_duration_ms checkpoint_age_ms; /* of the newest, beyond which bandwidth is not limited */
+    uint64_t checkpoint_bandwidth;     /* bytes a second to Redis; 0: no limit */
+    tsn_duration_ms start_timeout_ms;  /* how long absent servers are waited for at start; 60 s */
+    tsn_duration_ms stop_timeout_ms;   /* bound of a clean stop; 20 s */
 
     const char *key_file; /* 32 bytes, hex or raw: alert ids, pseudonyms, encryption */
     bool insecure;        /* no key file: ids and Redis are not protected */

@@ -81,8 +81,17 @@ const struct tsn_setting tsn_settings[] = {
     DURATION("redis", "timeout", AT(redis.timeout_ms), "5s", 10,
              "An answer that takes longer is a failure; checkpoints are retried."),
 
-    DURATION("checkpoint", "interval", AT(checkpoint_ms), "10s", 100,
-             "State goes to Redis this often; a restart replays at most this much."),
+    DURATION(
+        "checkpoint", "interval", AT(checkpoint_ms), "10s", 100,
+        "State goes to Redis this often, or as often as it can be written; a restart replays what "
+        "came since."),
+    {"checkpoint", "bandwidth", TSN_SETTING_BYTES, AT(checkpoint_bandwidth), "0", 0,
+     INT64_C(1) << 40,
+     "Most bytes a second that a checkpoint may send to Redis (`50MiB`); 0: as fast as it takes "
+     "them. A checkpoint then takes longer than `interval` when more than that changes."},
+    DURATION("checkpoint", "target_age", AT(checkpoint_age_ms), "1m", 0,
+             "Once the newest checkpoint is older than this, `bandwidth` is not kept until one is "
+             "written: a restart that replays little comes first."),
 
     TEXT("numbers", "country", PLAN(country), NULL,
          "Country code, digits only (`\"86\"`). Without it only international forms are known."),

@@ -96,11 +96,10 @@ static size_t fitting(const struct tsn_cut_entry *entries, size_t n, struct comm
     return i;
 }
 
-static enum tsn_delta_result write_slot(struct tsn_root_place *place,
-                                        const struct tsn_cut_index *index, unsigned slot,
-                                        const char *id, struct command *command,
-                                        const atomic_bool *stop, uint64_t *bytes,
-                                        struct tsn_failure *failure)
+static enum tsn_delta_result
+write_slot(struct tsn_root_place *place, const struct tsn_cut_index *index, unsigned slot,
+           const char *id, struct command *command, const struct tsn_delta_brake *brake,
+           const atomic_bool *stop, uint64_t *bytes, struct tsn_failure *failure)
 {
     char key[TSN_LAYOUT_KEY_MAX];
     char count[24];
@@ -123,11 +122,15 @@ static enum tsn_delta_result write_slot(struct tsn_root_place *place,
         for (size_t i = 0; i < fit; i++) {
             seal_entry(place, slot, &entries[at + i], command);
         }
-        *bytes += command->sealed_len + fit * TSN_LAYOUT_FIELD;
+        uint64_t sent = command->sealed_len + fit * TSN_LAYOUT_FIELD;
+        *bytes += sent;
         tsn_redis_append(place->redis, key, command->n, command->parts);
         enum tsn_delta_result result = drain(place, PENDING_MAX, TSN_REDIS_WINDOW_BYTES, failure);
         if (result != TSN_DELTA_OK) {
             return result;
+        }
+        if (brake) {
+            brake->sent(brake->user, sent);
         }
         at += fit;
         if (n == 0) {
@@ -139,14 +142,14 @@ static enum tsn_delta_result write_slot(struct tsn_root_place *place,
 
 enum tsn_delta_result tsn_delta_write(struct tsn_root_place *place,
                                       const struct tsn_cut_index *index, const char *id,
-                                      const atomic_bool *stop, uint64_t *bytes,
-                                      struct tsn_failure *failure)
+                                      const struct tsn_delta_brake *brake, const atomic_bool *stop,
+                                      uint64_t *bytes, struct tsn_failure *failure)
 {
     struct command *command = calloc(1, sizeof *command);
     TSN_MUST_ALLOC(command);
     enum tsn_delta_result result = TSN_DELTA_OK;
     for (unsigned s = 0; s < TSN_LAYOUT_SLOTS && result == TSN_DELTA_OK; s++) {
-        result = write_slot(place, index, s, id, command, stop, bytes, failure);
+        result = write_slot(place, index, s, id, command, brake, stop, bytes, failure);
     }
     if (result == TSN_DELTA_OK) {
         result = drain(place, 0, 0, failure);

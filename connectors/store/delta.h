@@ -19,6 +19,12 @@ enum {
     TSN_DELTA_BYTES = 256 * 1024,
 };
 
+/* Who holds back a writer that is too fast; called after each command with its bytes. */
+struct tsn_delta_brake {
+    void (*sent)(void *user, uint64_t bytes);
+    void *user;
+};
+
 enum tsn_delta_result {
     TSN_DELTA_OK,
     TSN_DELTA_FAILED,  /* see the failure */
@@ -28,11 +34,11 @@ enum tsn_delta_result {
 
 /* Seals every entry of the index and writes one delta hash a slot under id, empty
  * ones too: a loader must tell an empty delta from a lost one. *bytes: what was
- * sent. All of it is acknowledged when this returns OK. */
+ * sent; brake may be NULL. All of it is acknowledged when this returns OK. */
 enum tsn_delta_result tsn_delta_write(struct tsn_root_place *place,
                                       const struct tsn_cut_index *index, const char *id,
-                                      const atomic_bool *stop, uint64_t *bytes,
-                                      struct tsn_failure *failure);
+                                      const struct tsn_delta_brake *brake, const atomic_bool *stop,
+                                      uint64_t *bytes, struct tsn_failure *failure);
 
 /* Folds root's chain into the base of every slot. The root is not changed. */
 enum tsn_delta_result tsn_delta_fold(struct tsn_root_place *place, struct tsn_script *script,

@@ -18,6 +18,7 @@
 #include "connectors/store/cut.h"
 #include "connectors/store/delta.h"
 #include "connectors/store/load.h"
+#include "connectors/store/pace.h"
 #include "connectors/store/root.h"
 #include "rules/must/must.h"
 
@@ -50,6 +51,7 @@ struct tsn_store {
     struct tsn_root root;   /* as we last wrote or read it */
     struct tsn_root next;   /* being committed */
     struct tsn_cut cut;     /* being written, or kept for another try */
+    struct tsn_pace pace;
 
     /* under lock */
     pthread_mutex_t lock;
@@ -65,6 +67,29 @@ struct tsn_store {
     atomic_bool stop;
     pthread_t thread;
 };
+
+static int64_t clock_ms(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits, but not when the store closes. */
+static void pause_ms(struct tsn_store *store, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&store->lock);
+    while (!atomic_load(&store->stop) &&
+           pthread_cond_timedwait(&store->changed, &store->lock, &until) != ETIMEDOUT) {
+    }
+    pthread_mutex_unlock(&store->lock);
+}
 
 static bool set_whole_needed(struct tsn_store *store, bool needed)
 {
@@ -120,6 +145,8 @@ struct tsn_store *tsn_store_open(const struct tsn_config *config, const struct t
     store->keys = keys;
     store->layout = layout;
     store->whole_needed = true;
+    store->pace.bytes_per_s = config->checkpoint_bandwidth;
+    store->pace.target_age_ms = config->checkpoint_age_ms;
     store->redis = tsn_redis_new(&address);
     tsn_root_scripts_init(&store->scripts);
     tsn_delta_fold_script(&store->fold);
@@ -252,6 +279,7 @@ static bool claim(struct tsn_store *store, struct tsn_failure *failure)
                         tsn_redis_name(store->redis), store->layout.instance);
     }
     memcpy(store->owner, owner, sizeof owner);
+    store->pace.written_ms = clock_ms(CLOCK_MONOTONIC);
     store->unsure[0] = '\0';
     if (store->cut.n > 0 || store->collecting.n > 0) {
         store->loaded[0] = '\0'; /* of an earlier leadership: dropped, so cut whole */
@@ -406,6 +434,7 @@ static enum outcome commit(struct tsn_store *store, const char *id, struct tsn_f
     case TSN_ROOT_OK:
     case TSN_ROOT_READER:
         store->root = store->next;
+        store->pace.written_ms = clock_ms(CLOCK_MONOTONIC);
         set_whole_needed(store, false);
         return answer == TSN_ROOT_OK ? COMMITTED : COMMITTED_READER;
     case TSN_ROOT_FAILED:
@@ -473,6 +502,16 @@ static bool may_append(struct tsn_store *store, const struct tsn_checkpoint_meta
                     tsn_redis_name(store->redis));
 }
 
+/* The brake of a write. The wait ends early when the store closes. */
+static void slow_down(void *user, uint64_t bytes)
+{
+    struct tsn_store *store = user;
+    int64_t wait_ms = tsn_pace_spend(&store->pace, bytes, clock_ms(CLOCK_MONOTONIC));
+    if (wait_ms > 0) {
+        pause_ms(store, wait_ms);
+    }
+}
+
 /* Writes store->cut as one checkpoint. */
 static enum outcome attempt(struct tsn_store *store, const struct tsn_cut_index *index,
                             struct tsn_checkpoint_meta *meta, int64_t *wait_ms,
@@ -504,8 +543,9 @@ static enum outcome attempt(struct tsn_store *store, const struct tsn_cut_index 
     }
     meta->bytes = 0;
     meta->records = index->n_all;
+    const struct tsn_delta_brake brake = {.sent = slow_down, .user = store};
     enum tsn_delta_result written =
-        tsn_delta_write(&store->place, index, id, &store->stop, &meta->bytes, failure);
+        tsn_delta_write(&store->place, index, id, &brake, &store->stop, &meta->bytes, failure);
     if (written != TSN_DELTA_OK) {
         tsn_root_bury(&store->root, 'd', id);
         if (written == TSN_DELTA_STOPPED) {
@@ -515,29 +555,6 @@ static enum outcome attempt(struct tsn_store *store, const struct tsn_cut_index 
     }
     compose_next(store, id, meta);
     return commit(store, id, failure);
-}
-
-/* Waits, but not when the store closes. */
-static void pause_ms(struct tsn_store *store, int64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&store->lock);
-    while (!atomic_load(&store->stop) &&
-           pthread_cond_timedwait(&store->changed, &store->lock, &until) != ETIMEDOUT) {
-    }
-    pthread_mutex_unlock(&store->lock);
-}
-
-static int64_t clock_ms(clockid_t id)
-{
-    struct timespec now;
-    clock_gettime(id, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Tries until it is committed, or trying at once makes no sense. */

@@ -190,7 +190,7 @@ static void hand_write(struct hand *hand, struct tsn_fake_state *state, const ch
     assert_true(cut.n > 0);
     tsn_cut_index(&cut, keys, &index);
     assert_int_equal(tsn_root_begin(&hand->place, &hand->root, id, &failure), TSN_ROOT_OK);
-    assert_int_equal(tsn_delta_write(&hand->place, &index, id, &stop, &bytes, &failure),
+    assert_int_equal(tsn_delta_write(&hand->place, &index, id, NULL, &stop, &bytes, &failure),
                      TSN_DELTA_OK);
     tsn_cut_index_free(&index);
     tsn_cut_clear(&cut);
