@@ -90,6 +90,12 @@ static void program_leave(struct tsn_engine *eng)
     free(eng->seeds);
 }
 
+static void members_give(void *user, uint32_t r, int slot, struct tsn_members *out)
+{
+    struct tsn_engine *eng = user;
+    tsn_features_members(&eng->features, r, slot, out);
+}
+
 struct tsn_engine *tsn_engine_new(const struct tsn_program *prog,
                                   const struct tsn_engine_settings *settings)
 {
@@ -102,6 +108,7 @@ struct tsn_engine *tsn_engine_new(const struct tsn_program *prog,
     tsn_features_init(&eng->features, prog, settings->lateness_ms, settings->batch_rows);
     tsn_arena_init(&eng->pending_memory, 0);
     eng->score = tsn_score_new(prog, settings);
+    tsn_score_members_from(eng->score, members_give, eng);
     tsn_arena_init(&eng->batch, 0);
     eng->status = zeroed(settings->batch_rows, sizeof *eng->status);
     eng->before_ms = zeroed(settings->batch_rows, sizeof *eng->before_ms);

@@ -31,6 +31,19 @@ static void print_features(const struct tsn_program *prog)
     }
 }
 
+static void print_fans(const struct tsn_program *prog, const struct tsn_rule *rule)
+{
+    for (int i = 0; i < rule->n_fans; i++) {
+        const struct tsn_fan *fan = &rule->fans[i];
+        printf("  %s: for each of f.%s ", rule->id, prog->types[rule->event].slots[fan->slot].name);
+        if (fan->typology != TSN_NONE) {
+            printf("a hit in %s\n", prog->typologies[fan->typology].id);
+        } else {
+            printf("add it to list %s\n", prog->lists[fan->list].name);
+        }
+    }
+}
+
 static const char *plural(int n)
 {
     return n == 1 ? "" : "s";
@@ -56,6 +69,9 @@ static void print_program(const struct tsn_program *prog)
            prog->n_typologies, prog->n_typologies == 1 ? "y" : "ies", prog->n_templates,
            plural(prog->n_templates));
     print_features(prog);
+    for (int i = 0; i < prog->n_rules; i++) {
+        print_fans(prog, &prog->rules[i]);
+    }
 }
 
 static bool check(const char *path, bool quiet)

@@ -229,6 +229,12 @@ static void print_summary(const struct tsn_program *prog, const struct tsn_file_
             counts->duplicates, rejects);
     fprintf(stderr, "%" PRIu64 " late, %" PRIu64 " too late; %" PRIu64 " entities\n", counts->late,
             counts->too_late, counts->entities);
+    if (counts->sets_full) {
+        fprintf(stderr,
+                "%10" PRIu64 "  times 'for_each' met a set with more members than its 'max': the "
+                "newest were taken\n",
+                counts->sets_full);
+    }
     for (int i = 0; i < TSN_REJECT_REASONS; i++) {
         if (result->rejects[i]) {
             fprintf(stderr, "%10" PRIu64 "  rejected: %s (%s)\n", result->rejects[i],

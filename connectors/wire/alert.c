@@ -283,6 +283,10 @@ static void hit_write(const struct tsn_wire *wire, const struct tsn_alert_hit *h
     tsn_json_str(json, hit->reason);
     tsn_json_name(json, "current");
     tsn_json_bool(json, hit->current);
+    if (hit->for_each) {
+        tsn_json_name(json, "member_of");
+        tsn_json_text(json, hit->for_each);
+    }
     tsn_json_name(json, "event");
     event_write(wire, &hit->event, json);
     tsn_json_name(json, "values");

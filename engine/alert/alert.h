@@ -43,7 +43,9 @@ struct tsn_alert_hit {
     struct tsn_event_ref event;
     uint32_t n_evidence;
     const struct tsn_evidence *evidence;
-    bool current; /* fired by the event that raised this alert */
+    bool current;         /* fired by the event that raised this alert */
+    const char *for_each; /* "rung_10m": the entity is a member of this set, of which the
+                             event is not; NULL: the event names it. The program's */
 };
 
 struct tsn_alert_param {

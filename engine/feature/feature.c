@@ -64,6 +64,7 @@ void tsn_features_free(struct tsn_features *feat)
     free(feat->gone);
     free(feat->cut.dirty);
     free(feat->cut.gone);
+    free(feat->members);
     memset(feat, 0, sizeof *feat);
 }
 
@@ -416,6 +417,9 @@ void tsn_features_rows(struct tsn_features *feat, const struct tsn_batch *batch,
             level_row(&walk, l, r);
         }
     }
+    feat->batch = batch;
+    feat->status = status;
+    feat->batch_order = feat->next_order;
     feat->next_order += batch->n;
 }
 

@@ -89,6 +89,10 @@ struct tsn_features {
     struct tsn_feature_type *types;
     struct tsn_stream_conds *conds; /* [n_streams] */
     uint64_t row[64 + 2];           /* a row in the making */
+    const struct tsn_batch *batch;  /* the last one walked, and its statuses */
+    const uint8_t *status;
+    uint64_t batch_order;      /* of its first row */
+    struct tsn_value *members; /* [TSN_SET_MAX], made on first use */
 };
 
 void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog,
@@ -115,6 +119,17 @@ const struct tsn_column *tsn_features_inputs(const struct tsn_features *feat, in
 void tsn_features_rows(struct tsn_features *feat, const struct tsn_batch *batch,
                        const uint8_t *status, const tsn_event_ms *before_ms,
                        struct tsn_eval *const *evals);
+
+/* The members of a set as row r of the last batch saw it through a slot of its event
+ * type, from the one whose latest row is oldest to the newest: strings or ints. None if
+ * the slot is missing. */
+struct tsn_members {
+    uint32_t n;
+    bool full;                      /* there were more than the set's `max` */
+    const struct tsn_value *values; /* until the next question or batch */
+};
+/* To be asked between tsn_features_rows and tsn_features_sweep. O(rows in the window). */
+void tsn_features_members(struct tsn_features *feat, uint32_t r, int slot, struct tsn_members *out);
 
 /* Looks at the next n entities and frees what no row may read any more. Changes no
  * value. newest_ms: E. */

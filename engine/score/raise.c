@@ -205,6 +205,10 @@ static void hits_show(const struct touch *touch, struct tsn_alert *alert)
             }
         }
         tsn_hit_show(hit, points, &touch->out->arena, &hits[i]);
+        const struct tsn_program *prog = touch->score->prog;
+        const struct tsn_rule *rule = hit->rule == TSN_NONE ? NULL : &prog->rules[hit->rule];
+        const struct tsn_fan *fan = rule ? tsn_rule_fan(rule, touch->index) : NULL;
+        hits[i].for_each = fan ? prog->types[rule->event].slots[fan->slot].name : NULL;
         hits[i].current = hit->type == row->type && hit->source == row->source &&
                           hit->position == row->position && hit->time_ms == row->time_ms;
     }
@@ -283,9 +287,10 @@ static bool episode_speaks(struct touch *touch)
     return false;
 }
 
-void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,
-                     const struct tsn_hit_row *at, tsn_event_ms newest_ms,
-                     const struct score_touch *touches, size_t n)
+static void entity_touch(struct tsn_score *score, const struct score_batch *of,
+                         const struct tsn_hit_row *at, tsn_event_ms newest_ms,
+                         const struct tsn_value *entity, const struct score_touch *touches,
+                         size_t n)
 {
     int index = touches[0].typology;
     struct touch touch = {
@@ -296,11 +301,7 @@ void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,
         .out = of->out,
         .counts = of->counts,
     };
-    struct tsn_value entity;
-    if (!entity_of(at, touch.typology, &entity)) {
-        return;
-    }
-    touch.episode = episode_of(score, at, index, &entity, newest_ms);
+    touch.episode = episode_of(score, at, index, entity, newest_ms);
     hits_add(&touch, touches, n);
     touch.value = touch.typology->score
                       ? score->typologies[index].score[at->row->type].f64[at->row->at]
@@ -311,6 +312,26 @@ void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,
         alert_raise(&touch, before);
     }
     tsn_score_mark(score, touch.episode);
+}
+
+void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,
+                     const struct tsn_hit_row *at, tsn_event_ms newest_ms,
+                     const struct score_touch *touches, size_t n)
+{
+    struct tsn_value entity;
+    if (entity_of(at, &score->prog->typologies[touches[0].typology], &entity)) {
+        entity_touch(score, of, at, newest_ms, &entity, touches, n);
+    }
+}
+
+void tsn_score_touch_members(struct tsn_score *score, const struct score_batch *of,
+                             const struct tsn_hit_row *at, tsn_event_ms newest_ms,
+                             const struct score_touch *touch)
+{
+    struct tsn_members members = tsn_score_members_of(score, of, at, touch->set);
+    for (uint32_t m = 0; m < members.n; m++) {
+        entity_touch(score, of, at, newest_ms, &members.values[m], touch, 1);
+    }
 }
 
 /* ---- exports ------------------------------------------------------------------------------ */

@@ -39,12 +39,15 @@ static void plan_uses(struct tsn_score *score)
             for (int w = 0; w < typology->n_weights; w++) {
                 int r = typology->weights[w].rule;
                 const struct tsn_rule *rule = &prog->rules[r];
-                if (rule->mode != TSN_MODE_LIVE || !typology_counts(typology, rule->event)) {
+                const struct tsn_fan *fan = tsn_rule_fan(rule, t);
+                if (rule->mode != TSN_MODE_LIVE || typology->mode == TSN_MODE_DISABLED ||
+                    (!fan && !typology_counts(typology, rule->event))) {
                     continue;
                 }
                 struct score_rule *plan = &score->rules[r];
                 if (pass == 1) {
-                    plan->uses[plan->n_uses] = (struct score_use){t, (uint32_t)w};
+                    plan->uses[plan->n_uses] = (struct score_use){
+                        .typology = t, .weight = (uint32_t)w, .set = fan ? fan->slot : TSN_NONE};
                 }
                 plan->n_uses++;
             }
@@ -68,8 +71,8 @@ static void plan_rule(struct tsn_score *score, int r)
     for (int e = 0; e < rule->n_exceptions; e++) {
         plan->row_wise |= reads_written_list(score->prog, rule->event, rule->exceptions[e].expr);
     }
-    plan->has_effect =
-        plan->evaluated && rule->mode == TSN_MODE_LIVE && (plan->n_uses > 0 || rule->n_writes > 0);
+    plan->has_effect = plan->evaluated && rule->mode == TSN_MODE_LIVE &&
+                       (plan->n_uses > 0 || rule->n_writes > 0 || rule->n_fans > 0);
     if (plan->is_timer && plan->evaluated) {
         score->has_timers = true;
         plan->has_effect = true; /* a row that arms it matters, in shadow too */
@@ -221,6 +224,24 @@ void tsn_score_free(struct tsn_score *score)
     tsn_arena_free(&score->batch);
     tsn_arena_free(&score->plan);
     free(score);
+}
+
+void tsn_score_members_from(struct tsn_score *score, tsn_score_members *members, void *user)
+{
+    score->members = members;
+    score->members_user = user;
+}
+
+struct tsn_members tsn_score_members_of(const struct tsn_score *score, const struct score_batch *of,
+                                        const struct tsn_hit_row *at, int set)
+{
+    struct tsn_members members = {0};
+    if (score->members) {
+        uint32_t r = (uint32_t)(at->row - of->batch->rows);
+        score->members(score->members_user, r, set, &members);
+        of->counts->sets_full += members.full;
+    }
+    return members;
 }
 
 const struct tsn_list *const *tsn_score_lists(const struct tsn_score *score)

@@ -10,6 +10,7 @@
 #define TSN_ENGINE_SCORE_SCORE_H
 
 #include "engine/engine.h"
+#include "engine/feature/feature.h"
 
 struct tsn_score;
 
@@ -18,6 +19,11 @@ struct tsn_score;
 struct tsn_score *tsn_score_new(const struct tsn_program *prog,
                                 const struct tsn_engine_settings *settings);
 void tsn_score_free(struct tsn_score *score);
+
+/* Who says what a set held when row r of the batch saw it (see tsn_features_members);
+ * without it, sets have no members. */
+typedef void tsn_score_members(void *user, uint32_t r, int slot, struct tsn_members *out);
+void tsn_score_members_from(struct tsn_score *score, tsn_score_members *members, void *user);
 
 /* The working lists, [prog->n_lists]: for the frames of every evaluator. */
 const struct tsn_list *const *tsn_score_lists(const struct tsn_score *score);

@@ -15,6 +15,7 @@
 struct score_use {
     int typology;
     uint32_t weight; /* index into its weights */
+    int set;         /* slot: on each of its members; TSN_NONE: on the event's entity */
 };
 
 struct score_rule {
@@ -95,6 +96,7 @@ struct score_timers {
 struct score_touch {
     int typology;
     uint32_t weight;
+    int set;        /* as in score_use */
     uint32_t fired; /* index into `fired`; UINT32_MAX: a score expression */
 };
 
@@ -103,6 +105,8 @@ struct tsn_score {
     tsn_duration_ms lateness_ms;
     tsn_duration_ms grace_ms;
     bool want_columns;
+    tsn_score_members *members; /* or NULL */
+    void *members_user;
 
     struct tsn_arena plan; /* as long as the program */
     struct score_rule *rules;
@@ -160,6 +164,13 @@ void tsn_score_count_row_wise(struct tsn_score *score, const struct score_batch 
 void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,
                      const struct tsn_hit_row *at, tsn_event_ms newest_ms,
                      const struct score_touch *touches, size_t n);
+/* The same for one hit on every member of a set. */
+void tsn_score_touch_members(struct tsn_score *score, const struct score_batch *of,
+                             const struct tsn_hit_row *at, tsn_event_ms newest_ms,
+                             const struct score_touch *touch);
+/* score.c: the members of a set as the row saw it. */
+struct tsn_members tsn_score_members_of(const struct tsn_score *score, const struct score_batch *of,
+                                        const struct tsn_hit_row *at, int set);
 /* Fills the exported score of every typology for the row. */
 void tsn_score_show(struct tsn_score *score, const struct tsn_hit_row *at, tsn_event_ms newest_ms);
 

@@ -66,13 +66,11 @@ static void lists_did_change(struct walk *walk, uint32_t row)
     }
 }
 
-static bool list_write(struct tsn_score *score, const struct tsn_hit_row *at,
-                       const struct tsn_list_write *write)
+static bool list_add(struct tsn_score *score, const struct tsn_hit_row *at, int list,
+                     const struct tsn_value *value)
 {
-    const struct tsn_list_decl *decl = &score->prog->lists[write->list];
-    struct tsn_value value;
-    tsn_column_value(&at->inputs[write->field], at->row->at, &value);
-    if (value.state != TSN_STATE_VALUE) {
+    const struct tsn_list_decl *decl = &score->prog->lists[list];
+    if (value->state != TSN_STATE_VALUE) {
         return false;
     }
     tsn_event_ms expires =
@@ -81,29 +79,55 @@ static bool list_write(struct tsn_score *score, const struct tsn_hit_row *at,
         return false; /* of a too-late row: forgotten before anyone could see it */
     }
     if (decl->of == TSN_TYPE_STRING) {
-        TSN_MUST(value.type.type == TSN_TYPE_STRING);
-        tsn_list_add_string(score->lists[write->list], value.s, expires);
+        TSN_MUST(value->type.type == TSN_TYPE_STRING);
+        tsn_list_add_string(score->lists[list], value->s, expires);
     } else {
-        TSN_MUST(value.type.type == TSN_TYPE_INT);
-        tsn_list_add_int(score->lists[write->list], value.i, expires);
+        TSN_MUST(value->type.type == TSN_TYPE_INT);
+        tsn_list_add_int(score->lists[list], value->i, expires);
     }
-    score->list_changed[write->list] = true;
+    score->list_changed[list] = true;
     return true;
 }
 
-static bool lists_write(struct tsn_score *score, const struct tsn_hit_row *at)
+static bool members_add(struct tsn_score *score, const struct score_batch *of,
+                        const struct tsn_hit_row *at, const struct tsn_fan *fan)
+{
+    struct tsn_members members = tsn_score_members_of(score, of, at, fan->slot);
+    bool changed = false;
+    for (uint32_t m = 0; m < members.n; m++) {
+        changed |= list_add(score, at, fan->list, &members.values[m]);
+    }
+    return changed;
+}
+
+/* A rule's own values, then members, each in the order of its `do`. */
+static bool lists_write(struct tsn_score *score, const struct score_batch *of,
+                        const struct tsn_hit_row *at)
 {
     bool changed = false;
     for (size_t i = 0; i < score->n_fired; i++) {
         const struct tsn_rule *rule = &score->prog->rules[score->fired[i]];
         for (int w = 0; w < rule->n_writes; w++) {
-            changed |= list_write(score, at, &rule->writes[w]);
+            struct tsn_value value;
+            tsn_column_value(&at->inputs[rule->writes[w].field], at->row->at, &value);
+            changed |= list_add(score, at, rule->writes[w].list, &value);
+        }
+        for (int f = 0; f < rule->n_fans; f++) {
+            if (rule->fans[f].list != TSN_NONE) {
+                changed |= members_add(score, of, at, &rule->fans[f]);
+            }
         }
     }
     return changed;
 }
 
 /* ---- one row -------------------------------------------------------------------------- */
+
+/* Typologies in pack order; in each, hits on the event's entity before handed-out ones. */
+static int64_t touch_order(const struct score_touch *touch)
+{
+    return 2 * (int64_t)touch->typology + (touch->set != TSN_NONE);
+}
 
 static void touch_add(struct tsn_score *score, size_t *n, struct score_touch touch)
 {
@@ -113,7 +137,7 @@ static void touch_add(struct tsn_score *score, size_t *n, struct score_touch tou
         TSN_MUST_ALLOC(score->touches);
     }
     size_t at = (*n)++;
-    while (at > 0 && score->touches[at - 1].typology > touch.typology) {
+    while (at > 0 && touch_order(&score->touches[at - 1]) > touch_order(&touch)) {
         score->touches[at] = score->touches[at - 1];
         at--;
     }
@@ -127,9 +151,12 @@ static size_t touches_collect(struct tsn_score *score)
     for (size_t i = 0; i < score->n_fired; i++) {
         const struct score_rule *plan = &score->rules[score->fired[i]];
         for (uint32_t u = 0; u < plan->n_uses; u++) {
-            touch_add(
-                score, &n,
-                (struct score_touch){plan->uses[u].typology, plan->uses[u].weight, (uint32_t)i});
+            const struct score_use *use = &plan->uses[u];
+            touch_add(score, &n,
+                      (struct score_touch){.typology = use->typology,
+                                           .weight = use->weight,
+                                           .set = use->set,
+                                           .fired = (uint32_t)i});
         }
     }
     return n;
@@ -143,7 +170,9 @@ static void scores_collect(struct tsn_score *score, const struct tsn_row *row, s
         const struct score_typology *typology = &score->typologies[type->scores[i]];
         const struct tsn_column *column = &typology->score[row->type];
         if (tsn_bits_get(column->valid, row->at) && column->f64[row->at] >= typology->lowest) {
-            touch_add(score, n, (struct score_touch){type->scores[i], 0, UINT32_MAX});
+            touch_add(score, n,
+                      (struct score_touch){
+                          .typology = type->scores[i], .set = TSN_NONE, .fired = UINT32_MAX});
         }
     }
 }
@@ -153,7 +182,11 @@ static void typologies_touch(struct tsn_score *score, const struct score_batch *
 {
     for (size_t from = 0, to; from < n; from = to) {
         to = from + 1;
-        while (to < n && score->touches[to].typology == score->touches[from].typology) {
+        if (score->touches[from].set != TSN_NONE) {
+            tsn_score_touch_members(score, of, at, newest_ms, &score->touches[from]);
+            continue;
+        }
+        while (to < n && touch_order(&score->touches[to]) == touch_order(&score->touches[from])) {
             to++;
         }
         tsn_score_touch(score, of, at, newest_ms, score->touches + from, to - from);
@@ -174,7 +207,7 @@ bool tsn_score_fire(struct tsn_score *score, const struct score_batch *of,
     of->counts->hits++;
     score->n_fired = 1;
     score->fired[0] = rule;
-    bool changed = lists_write(score, at);
+    bool changed = lists_write(score, of, at);
     typologies_touch(score, of, at, newest_ms, touches_collect(score));
     return changed;
 }
@@ -218,7 +251,7 @@ static void row_visit(struct walk *walk, uint32_t r)
         .masked = type->masked,
     };
     bool timers = fired_collect(score, row);
-    if (lists_write(score, &at)) {
+    if (lists_write(score, walk->of, &at)) {
         lists_did_change(walk, r + 1);
     }
     size_t n = touches_collect(score);

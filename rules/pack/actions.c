@@ -38,7 +38,7 @@ static void fill_param(struct pack *p, const struct tsn_typology *typology,
 {
     bool known = false;
     for (int t = 0; t < p->prog->n_types; t++) {
-        if (typology->entity_field[t] == TSN_NONE) {
+        if (!tsn_pack_raises(p, typology, t)) {
             continue;
         }
         const struct tsn_yaml_node *source =
@@ -62,7 +62,7 @@ static void fill_param(struct pack *p, const struct tsn_typology *typology,
     if (node->kind == TSN_YAML_MAP) {
         for (uint32_t i = 0; i < node->n; i++) {
             int type = tsn_pack_type(p, &node->pairs[i].key, "a parameter's source");
-            if (type != TSN_NONE && typology->entity_field[type] == TSN_NONE) {
+            if (type != TSN_NONE && !tsn_pack_raises(p, typology, type)) {
                 tsn_yaml_error(p->doc, &node->pairs[i].key, "remove it",
                                "'entity' names no field of %s", p->type_names.items[type]);
             }
@@ -75,7 +75,7 @@ static void fill_param(struct pack *p, const struct tsn_typology *typology,
         return;
     }
     for (int t = 0; t < p->prog->n_types && !param->fallback; t++) {
-        if (typology->entity_field[t] != TSN_NONE && inputs[t] == TSN_NONE) {
+        if (tsn_pack_raises(p, typology, t) && inputs[t] == TSN_NONE) {
             tsn_yaml_error(p->doc, node,
                            "give the parameter a default in the template, or a source for each "
                            "event type",

@@ -71,6 +71,14 @@ struct pack_feature {
     bool broken;
 };
 
+/* A `for_each` of which the typology is not known yet. */
+struct pack_fan {
+    int rule;
+    struct tsn_fan *out;
+    const struct tsn_yaml_node *for_each;
+    const struct tsn_yaml_node *hit; /* the typology's name, or NULL */
+};
+
 struct pack_list {
     const struct tsn_yaml_node *node;
     struct tsn_list *initial;
@@ -101,6 +109,9 @@ struct pack {
     struct names rule_names;
     struct tsn_rule *rules;
     bool *rule_broken;
+    struct pack_fan *fans; /* of all rules */
+    int n_fans;
+    int fans_cap;
     struct names template_names;
     struct tsn_template *templates;
     struct names typology_names;
@@ -119,6 +130,7 @@ void tsn_pack_scopes(struct pack *p);
 void tsn_pack_rules(struct pack *p);
 void tsn_pack_templates(struct pack *p);
 void tsn_pack_typologies(struct pack *p);
+void tsn_pack_fans(struct pack *p);
 
 /* ---- helpers between the files ---------------------------------------------- */
 
@@ -160,6 +172,18 @@ void tsn_pack_cost(struct pack *p, int type, uint32_t expr, const struct tsn_yam
 /* money.c: a feature whose expressions are compiled. */
 void tsn_pack_warn_of_mixed_currencies(struct pack *p, const struct tsn_feature *f,
                                        const struct tsn_yaml_node *node);
+
+/* rules.c: a list by name at a node, or TSN_NONE; and that the rule adds to it. */
+int tsn_pack_list(struct pack *p, const struct tsn_yaml_node *node);
+void tsn_pack_list_written(struct pack *p, const struct tsn_rule *rule, int list);
+
+/* for_each.c: an action of `do` that has the key. */
+bool tsn_pack_for_each(struct pack *p, int rule, const struct tsn_yaml_node *node,
+                       struct tsn_fan *out);
+/* Do hits of a rule count in the typology (by id) on the members of a set? */
+bool tsn_pack_fans_into(const struct pack *p, int rule, const char *typology);
+/* May an event of this type raise the typology's alerts? Its weights are known. */
+bool tsn_pack_raises(const struct pack *p, const struct tsn_typology *typology, int type);
 
 /* reason.c */
 void tsn_pack_reason(struct pack *p, struct tsn_rule *rule, const struct tsn_yaml_node *node);

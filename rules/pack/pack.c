@@ -151,6 +151,7 @@ static void compile(struct pack *p)
     tsn_pack_rules(p);
     tsn_pack_templates(p);
     tsn_pack_typologies(p);
+    tsn_pack_fans(p);
     if (p->cost > PACK_COST_MAX) {
         tsn_yaml_error(p->doc, p->doc->root, "split the pack, or move shared work into features",
                        "the pack costs %.0f units an event; at most %d", p->cost, PACK_COST_MAX);

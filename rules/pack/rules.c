@@ -6,19 +6,51 @@
 
 static const struct tsn_expr_type want_bool = {.type = TSN_TYPE_BOOL};
 
-/* ---- list writes ------------------------------------------------------------------ */
+/* ---- what a hit does ----------------------------------------------------------------- */
+
+int tsn_pack_list(struct pack *p, const struct tsn_yaml_node *node)
+{
+    const char *name = NULL;
+    if (!tsn_yaml_text(p->doc, node, "'add_to_list'", &name)) {
+        return TSN_NONE;
+    }
+    if (strncmp(name, "lists.", 6) == 0) {
+        name += 6;
+    }
+    int list = tsn_names_find(&p->list_names, name);
+    if (list == TSN_NONE) {
+        tsn_yaml_unknown(p->doc, node, "list", name, p->list_names.items, p->list_names.n);
+    }
+    return list;
+}
+
+/* Lists are marked before any condition is compiled: a condition may read a list
+ * that a later rule writes. */
+void tsn_pack_list_written(struct pack *p, const struct tsn_rule *rule, int list)
+{
+    struct pack_list *of = &p->lists[list];
+    struct tsn_list_decl *decl = &p->list_decls[list];
+    of->written_by_any = of->written_by_any || rule->mode != TSN_MODE_DISABLED;
+    decl->written = decl->written || rule->mode == TSN_MODE_LIVE;
+    if (decl->max == 0) {
+        decl->max = PACK_LIST_MAX_DEFAULT;
+        tsn_yaml_warn(p->doc, of->node, "write max: and ttl: to say what may be forgotten",
+                      "list '%s' is filled by a rule and has no 'max'; taken as %d", decl->name,
+                      PACK_LIST_MAX_DEFAULT);
+    }
+}
 
 static bool list_write(struct pack *p, struct tsn_rule *rule, const struct tsn_yaml_node *node,
                        struct tsn_list_write *out)
 {
-    static const char *const known[] = {"add_to_list", "value", "for_each"};
-    if (!tsn_yaml_is_map(p->doc, node, "an action of 'do'")) {
-        return false;
-    }
-    tsn_yaml_check_keys(p->doc, node, "an action of 'do'", known, 3);
-    const struct tsn_yaml_node *for_each = tsn_yaml_get(node, "for_each");
-    if (for_each) {
-        tsn_yaml_error(p->doc, for_each, NULL, "'for_each' is not supported by this version");
+    static const char *const known[] = {"add_to_list", "value", "for_each", "hit"};
+    tsn_yaml_check_keys(p->doc, node, "an action of 'do'", known, 4);
+    const struct tsn_yaml_node *hit = tsn_yaml_get(node, "hit");
+    if (hit) {
+        tsn_yaml_error(p->doc, hit,
+                       "write for_each: f.<set> beside it, or give the rule a weight in the "
+                       "typology",
+                       "'hit' is for the members of a set");
         return false;
     }
     const struct tsn_yaml_node *list_node = tsn_yaml_get(node, "add_to_list");
@@ -28,37 +60,26 @@ static bool list_write(struct pack *p, struct tsn_rule *rule, const struct tsn_y
                        "an action of 'do' needs 'add_to_list' and 'value'");
         return false;
     }
-    const char *name = NULL;
-    if (!tsn_yaml_text(p->doc, list_node, "'add_to_list'", &name)) {
-        return false;
-    }
-    if (strncmp(name, "lists.", 6) == 0) {
-        name += 6;
-    }
-    int list = tsn_names_find(&p->list_names, name);
-    if (list == TSN_NONE) {
-        tsn_yaml_unknown(p->doc, list_node, "list", name, p->list_names.items, p->list_names.n);
-        return false;
-    }
-    int field = tsn_pack_field(p, rule->event, value, "'value'");
+    int list = tsn_pack_list(p, list_node);
+    int field = list == TSN_NONE ? TSN_NONE : tsn_pack_field(p, rule->event, value, "'value'");
     if (field == TSN_NONE) {
         return false;
     }
     const struct tsn_field *of = &p->types[rule->event].fields[field];
     if (tsn_rep_type(of->rep) != p->list_decls[list].of) {
-        tsn_yaml_error(p->doc, value, NULL, "list '%s' is of %s, field '%s' of type %s", name,
-                       tsn_type_name(p->list_decls[list].of), of->name,
+        tsn_yaml_error(p->doc, value, NULL, "list '%s' is of %s, field '%s' of type %s",
+                       p->list_decls[list].name, tsn_type_name(p->list_decls[list].of), of->name,
                        tsn_type_name(tsn_rep_type(of->rep)));
         return false;
     }
     *out = (struct tsn_list_write){.list = list, .field = field};
+    tsn_pack_list_written(p, rule, list);
     return true;
 }
 
-/* Lists are marked before any condition is compiled: a condition may read a list
- * that a later rule writes. */
-static bool list_writes(struct pack *p, struct tsn_rule *rule, const struct tsn_yaml_node *node)
+static bool actions(struct pack *p, int index, const struct tsn_yaml_node *node)
 {
+    struct tsn_rule *rule = &p->rules[index];
     if (!node) {
         return true;
     }
@@ -66,26 +87,24 @@ static bool list_writes(struct pack *p, struct tsn_rule *rule, const struct tsn_
         return false;
     }
     struct tsn_list_write *writes = tsn_arena_zalloc(p->mem, node->n, sizeof *writes);
+    struct tsn_fan *fans = tsn_arena_zalloc(p->mem, node->n, sizeof *fans);
     bool ok = true;
     for (uint32_t i = 0; i < node->n; i++) {
-        struct tsn_list_write *write = &writes[rule->n_writes];
-        if (!list_write(p, rule, &node->items[i], write)) {
+        const struct tsn_yaml_node *item = &node->items[i];
+        if (!tsn_yaml_is_map(p->doc, item, "an action of 'do'")) {
             ok = false;
-            continue;
-        }
-        rule->n_writes++;
-        struct pack_list *list = &p->lists[write->list];
-        struct tsn_list_decl *decl = &p->list_decls[write->list];
-        list->written_by_any = list->written_by_any || rule->mode != TSN_MODE_DISABLED;
-        decl->written = decl->written || rule->mode == TSN_MODE_LIVE;
-        if (decl->max == 0) {
-            decl->max = PACK_LIST_MAX_DEFAULT;
-            tsn_yaml_warn(p->doc, list->node, "write max: and ttl: to say what may be forgotten",
-                          "list '%s' is filled by a rule and has no 'max'; taken as %d", decl->name,
-                          PACK_LIST_MAX_DEFAULT);
+        } else if (tsn_yaml_get(item, "for_each")) {
+            bool sound = tsn_pack_for_each(p, index, item, &fans[rule->n_fans]);
+            rule->n_fans += sound;
+            ok = ok && sound;
+        } else {
+            bool sound = list_write(p, rule, item, &writes[rule->n_writes]);
+            rule->n_writes += sound;
+            ok = ok && sound;
         }
     }
     rule->writes = writes;
+    rule->fans = fans;
     return ok;
 }
 
@@ -200,9 +219,10 @@ static void tags(struct pack *p, struct tsn_rule *rule, const struct tsn_yaml_no
 }
 
 /* Everything that can be said before conditions are compiled. */
-static bool rule_head(struct pack *p, struct tsn_rule *rule, const struct tsn_yaml_node *node,
+static bool rule_head(struct pack *p, int index, const struct tsn_yaml_node *node,
                       const struct tsn_yaml_node *id)
 {
+    struct tsn_rule *rule = &p->rules[index];
     static const char *const known[] = {"id",         "event",      "when",  "reason", "mode",
                                         "exceptions", "do",         "from",  "until",  "tags",
                                         "severity",   "owner",      "after", "unless", "by",
@@ -233,7 +253,7 @@ static bool rule_head(struct pack *p, struct tsn_rule *rule, const struct tsn_ya
     rule->severity = tsn_pack_text(p, tsn_yaml_get(node, "severity"), "'severity'");
     rule->owner = tsn_pack_text(p, tsn_yaml_get(node, "owner"), "'owner'");
     tags(p, rule, tsn_yaml_get(node, "tags"));
-    return list_writes(p, rule, tsn_yaml_get(node, "do")) && ok;
+    return actions(p, index, tsn_yaml_get(node, "do")) && ok;
 }
 
 /* A condition that is the same for every event: false or failing is a rule that can
@@ -354,7 +374,7 @@ void tsn_pack_rules(struct pack *p)
         p->prog->n_rules++;
         nodes[at] = item;
         p->rules[at].id = p->rule_names.items[at];
-        p->rule_broken[at] = !rule_head(p, &p->rules[at], item, id);
+        p->rule_broken[at] = !rule_head(p, at, item, id);
     }
     for (int i = 0; i < p->prog->n_rules; i++) {
         if (p->rules[i].event != TSN_NONE && !rule_body(p, &p->rules[i], nodes[i])) {

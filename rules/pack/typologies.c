@@ -82,7 +82,8 @@ static void weights(struct pack *p, struct tsn_typology *typology, const struct 
             continue;
         }
         int event = p->rules[rule].event;
-        if (event != TSN_NONE && typology->entity_field[event] == TSN_NONE) {
+        if (event != TSN_NONE && typology->entity_field[event] == TSN_NONE &&
+            !tsn_pack_fans_into(p, rule, typology->id)) {
             tsn_yaml_error(p->doc, key, "add the event type under 'entity'",
                            "rule '%s' is on %s, of which 'entity' names no field", key->text,
                            p->type_names.items[event]);

@@ -56,6 +56,16 @@ int tsn_event_type_field(const struct tsn_event_type *type, const char *name)
     return TSN_NONE;
 }
 
+const struct tsn_fan *tsn_rule_fan(const struct tsn_rule *rule, int typology)
+{
+    for (int i = 0; i < rule->n_fans; i++) {
+        if (rule->fans[i].typology == typology) {
+            return &rule->fans[i];
+        }
+    }
+    return NULL;
+}
+
 const char *tsn_level_name(enum tsn_level level)
 {
     static const char *const names[TSN_LEVELS] = {"none", "minor", "moderate", "severe", "extreme"};

@@ -144,6 +144,14 @@ struct tsn_list_write {
     int field; /* of the rule's event type: the value added */
 };
 
+/* `for_each`: what happens to every member of a set that the rule's event reads. */
+struct tsn_fan {
+    int slot;     /* of the rule's event type: the set */
+    int list;     /* the list that gets the members, or TSN_NONE */
+    int typology; /* in which the rule's hit counts on the members, and not on an entity
+                     of the event; or TSN_NONE */
+};
+
 struct tsn_exception {
     const char *name;
     uint32_t expr;         /* true: the rule does not fire */
@@ -163,7 +171,9 @@ struct tsn_rule {
     const struct tsn_reason_part *reason;
     int n_writes;
     const struct tsn_list_write *writes;
-    tsn_event_ms from_ms; /* INT64_MIN, INT64_MAX: always in force */
+    int n_fans;
+    const struct tsn_fan *fans; /* in the order of `do` */
+    tsn_event_ms from_ms;       /* INT64_MIN, INT64_MAX: always in force */
     tsn_event_ms until_ms;
     tsn_duration_ms after_ms; /* timer rule: fires this long after; 0: at once */
     uint32_t unless;          /* timer rule: ... unless an event of unless_event with the
@@ -281,6 +291,10 @@ int tsn_program_feature(const struct tsn_program *prog, const char *name);
 int tsn_program_rule(const struct tsn_program *prog, const char *id);
 int tsn_program_typology(const struct tsn_program *prog, const char *id);
 int tsn_event_type_field(const struct tsn_event_type *type, const char *name);
+
+/* The rule's fan into a typology, or NULL: then its hits there are on the event's own
+ * entity. */
+const struct tsn_fan *tsn_rule_fan(const struct tsn_rule *rule, int typology);
 
 /* "minor" ... ; "none" for TSN_LEVEL_NONE. */
 const char *tsn_level_name(enum tsn_level level);

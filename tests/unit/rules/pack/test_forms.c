@@ -118,6 +118,50 @@ static void a_set_is_read_as_its_size(void **state)
     assert_true(feature("shops")->identity != 0);
 }
 
+/* The second event names nobody of the case: only the members are hit. */
+static void a_hit_is_handed_out_to_the_members_of_a_set(void **state)
+{
+    (void)state;
+    compile("lists:\n"
+            "  warned: { of: string, ttl: 1d, max: 10 }\n"
+            "features:\n"
+            "  - { name: paid_7d, event: pay, aggregate: set(payer), by: shop, window: 7d,\n"
+            "      read: { label: { here: shop } } }\n"
+            "templates:\n"
+            "  T: { params: { tail: { digits: 4 } }, texts: { en: 'Shop {tail}' } }\n"
+            "rules:\n"
+            "  - id: reported\n"
+            "    event: label\n"
+            "    when: 'label.fraud'\n"
+            "    reason: 'reported'\n"
+            "    do:\n"
+            "      - { for_each: f.paid_7d.here, hit: customer }\n"
+            "      - { for_each: f.paid_7d.here, add_to_list: warned }\n"
+            "  - { id: odd, event: pay, when: 'pay.ok', reason: odd }\n"
+            "typologies:\n"
+            "  - id: customer\n"
+            "    entity: { pay: payer }\n"
+            "    sum_over: 1d\n"
+            "    weights: { reported: 60, odd: 10 }\n"
+            "    thresholds: { minor: 60 }\n"
+            "    actions: { minor: { sms: { template: T, to: entity,\n"
+            "      params: { tail: { pay: shop, label: shop } } } } }\n");
+    const struct tsn_rule *rule = &prog->rules[0];
+    assert_int_equal(rule->n_fans, 2);
+    assert_string_equal(prog->types[1].slots[rule->fans[0].slot].name, "paid_7d.here");
+    assert_int_equal(rule->fans[0].typology, 0);
+    assert_int_equal(rule->fans[0].list, TSN_NONE);
+    assert_int_equal(rule->fans[1].typology, TSN_NONE);
+    assert_int_equal(rule->fans[1].list, 0);
+    assert_ptr_equal(tsn_rule_fan(rule, 0), &rule->fans[0]);
+    assert_null(tsn_rule_fan(&prog->rules[1], 0));
+    assert_true(prog->lists[0].written);
+    assert_int_equal(prog->typologies[0].n_weights, 2);
+    assert_int_equal(prog->typologies[0].entity_field[1], TSN_NONE);
+    const int *tail = prog->typologies[0].actions[TSN_LEVEL_MINOR].sms.param_field[0];
+    assert_int_equal(tail[1], tsn_event_type_field(&prog->types[1], "shop"));
+}
+
 static void values_are_kept_as_their_fields_are(void **state)
 {
     (void)state;
@@ -490,6 +534,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_may_hold_prefixes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_feature_is_read_in_several_roles, setup, teardown),
         cmocka_unit_test_setup_teardown(a_set_is_read_as_its_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hit_is_handed_out_to_the_members_of_a_set, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(values_are_kept_as_their_fields_are, setup, teardown),
         cmocka_unit_test_setup_teardown(delay_seen_and_caps_reach_the_program, setup, teardown),
         cmocka_unit_test_setup_teardown(expressions_are_features_and_build_on_each_other, setup,

@@ -37,6 +37,7 @@ static const char sound[] = "format: 1\n"
                             "lists:\n"
                             "  known: { of: string, values: [x] }\n"
                             "  marked: { of: string, ttl: 1d, max: 10 }\n"
+                            "  tails: { of: int, ttl: 1d, max: 10 }\n"
                             "features:\n"
                             "  - name: calls\n"
                             "    event: call\n"
@@ -54,6 +55,8 @@ static const char sound[] = "format: 1\n"
                             "  - name: busy\n"
                             "    event: call\n"
                             "    expr: 'f.calls > 3'\n"
+                            "  - { name: reached, event: call, aggregate: set(callee), by: caller, "
+                            "read: { pay: payer }, window: 7d }\n"
                             "rules:\n"
                             "  - id: many\n"
                             "    event: call\n"
@@ -64,6 +67,7 @@ static const char sound[] = "format: 1\n"
                             "    event: pay\n"
                             "    when: 'pay.amount > 10'\n"
                             "    reason: 'paid ${pay.amount}'\n"
+                            "    do: [{ for_each: f.reached, hit: case }]\n"
                             "templates:\n"
                             "  STOP:\n"
                             "    params: { tail: { digits: 4 } }\n"
@@ -136,11 +140,11 @@ static const struct slip slips[] = {
     {"known: { of: string, values: [x] }", "known: { of: string, match: @prefx }",
      "unknown value of 'match': 'prefx'; did you mean 'prefix'?"},
     {"ttl: 1d", "ttl: @1y", "'ttl' must be a duration, not '1y'"},
-    {"max: 10 }\nfeatures", "max: @0 }\nfeatures", "'max' must lie between 1 and"},
+    {"string, ttl: 1d, max: 10 }", "string, ttl: 1d, max: @0 }", "'max' must lie between 1 and"},
     /* features */
     {"name: calls", "name: @ca-lls", "cannot be used in an expression"},
     {"  - name: calls\n    event: call", "  - @event: call", "a feature without a 'name'"},
-    {"name: pairs", "name: @calls", "feature 'calls' is declared twice, first on line 26"},
+    {"name: pairs", "name: @calls", "feature 'calls' is declared twice, first on line 27"},
     {"name: pairs\n    event: call", "name: @pairs", "feature 'pairs' has no 'event'"},
     {"name: pairs\n    event: call", "name: pairs\n    event: @cal",
      "unknown event type 'cal'; did you mean 'call'?"},
@@ -218,7 +222,7 @@ static const struct slip slips[] = {
     {"expr: 'f.calls > 3'", "expr: '@f.later > 3'\n  - { name: later, event: call, expr: '1' }",
      "'f.later' is declared below"},
     /* rules */
-    {"- id: paid", "- id: @many", "rule 'many' is declared twice, first on line 43"},
+    {"- id: paid", "- id: @many", "rule 'many' is declared twice, first on line 45"},
     {"- id: paid", "- id: @'a b'", "is no id"},
     {"  - id: paid\n    event: pay", "  - id: @paid", "rule 'paid' has no 'event'"},
     {"when: 'pay.amount > 10'", "when: @'1 > 10'", "is false for every event"},
@@ -266,9 +270,41 @@ static const struct slip slips[] = {
      "how each of the 2 fields compares"},
     {"add_to_list: marked", "add_to_list: @markd", "unknown list 'markd'; did you mean 'marked'?"},
     {"value: caller", "value: @n", "list 'marked' is of string, field 'n' of type int"},
-    {"value: caller }]", "value: caller, for_each: @x }]", "'for_each' is not supported"},
-    {"do: [{ add_to_list: marked, value: caller }]", "do: [@{ add_to_list: marked }]",
-     "needs 'add_to_list' and 'value'"},
+    /* for_each */
+    {"value: caller }]", "value: @caller, for_each: f.reached }]",
+     "with 'for_each' the value is the member"},
+    {"for_each: f.reached, hit: case", "for_each: f.reached, hit: @csae",
+     "unknown typology 'csae'; did you mean 'case'?"},
+    {"for_each: f.reached, hit: case", "for_each: @f.reachd, hit: case",
+     "unknown set 'f.reachd'; did you mean 'f.reached'?"},
+    {"for_each: f.reached, hit: case", "for_each: @f.calls, hit: case",
+     "'f.calls' has no members: it is a count"},
+    {"for_each: f.reached, hit: case", "for_each: @f.pairs, hit: case",
+     "pay does not read 'f.pairs'"},
+    {"for_each: f.reached, hit: case", "@for_eahc: f.reached, hit: case",
+     "unknown key of an action of 'do': 'for_eahc'; did you mean 'for_each'?"},
+    {"{ for_each: f.reached, hit: case }", "@{ for_each: f.reached }",
+     "says one thing to do to each member, this none"},
+    {"{ for_each: f.reached, hit: case }",
+     "@{ for_each: f.reached, hit: case, add_to_list: marked }",
+     "says one thing to do to each member, this two"},
+    {"{ for_each: f.reached, hit: case }", "{ hit: @case }", "'hit' is for the members of a set"},
+    {"{ for_each: f.reached, hit: case }", "{ for_each: f.reached, add_to_list: @markd }",
+     "unknown list 'markd'; did you mean 'marked'?"},
+    {"name: reached, event: call, aggregate: set(callee)",
+     "name: reached, event: call, aggregate: set(n)", "the members of 'f.reached' name no entity"},
+    {"for_each: f.reached, hit: case }]",
+     "for_each: f.reached, hit: case }, { for_each: f.reached, hit: @case }]",
+     "rule 'paid' hits 'case' for each member twice"},
+    {"weights: { many: 50, paid: 20 }", "weights: { many: 50 }", "rule 'paid' has no weight in"},
+    {"callee: { type: string, entity: line }", "callee: { type: string, entity: other }",
+     "the members of 'f.reached' name an entity 'other', the typology is about 'line'"},
+    {"template: STOP, to: entity", "template: STOP, to: caller",
+     "goes to a field of the event, not to the member"},
+    {"when: 'pay.amount > 10'", "when: 'pay.amount > 10'\n    after: 1m\n    by: payer",
+     "'for_each' needs the set as the event saw it; rule 'paid' fires later"},
+    {"{ for_each: f.reached, hit: case }", "{ for_each: f.reached, add_to_list: @tails }",
+     "list 'tails' is of int, the set holds 'callee' of type string"},
     /* templates */
     {"{ digits: 4 }", "{ digits: @12 }", "'digits' must lie between 1 and 6"},
     {"tail: { digits: 4 }", "@tail: {}", "must be a digit tail or a closed list"},
