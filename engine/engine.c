@@ -318,7 +318,7 @@ void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *s
     out->feat = &eng->features;
     out->newest_ms = eng->newest_ms;
     tsn_snapshot_clock_cut(out, &clock, &eng->features, &eng->dedup);
-    tsn_snapshot_dedup_cut(out, &eng->dedup, whole);
+    tsn_snapshot_dedup_begin(out, &eng->dedup, whole);
     out->n += tsn_score_cut(eng->score, whole, sink, user);
     tsn_snapshot_entities_begin(out, whole);
 }
@@ -326,7 +326,8 @@ void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *s
 bool tsn_snapshot_step(struct tsn_engine *eng, size_t bytes)
 {
     int64_t budget = bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
-    return tsn_features_cut_step(&eng->features, &budget);
+    return tsn_dedup_cut_step(&eng->dedup, &budget) &&
+           tsn_features_cut_step(&eng->features, &budget);
 }
 
 uint64_t tsn_snapshot_cut(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user)

@@ -54,20 +54,49 @@ static int64_t minute_of(tsn_event_ms time_ms)
 
 /* ---- panes ------------------------------------------------------------------------ */
 
+/* Gives pages of the cut under way until the budget is spent. */
+static void pane_give(struct tsn_dedup *dedup, struct tsn_dedup_pane *pane, int64_t *budget)
+{
+    const struct tsn_dedup_taker *taker = &dedup->taker;
+    while (pane->cut_at<pane->cut_end && * budget> 0) {
+        size_t n = pane->cut_end - pane->cut_at;
+        n = n < TSN_DEDUP_PAGE_IDS ? n : TSN_DEDUP_PAGE_IDS;
+        uint32_t page = (uint32_t)(pane->cut_at / TSN_DEDUP_PAGE_IDS);
+        *budget -=
+            (int64_t)taker->page(taker->user, pane->minute, page, pane->hashes + pane->cut_at, n);
+        pane->cut_at += n;
+        pane->given = pane->cut_at;
+    }
+}
+
+static uint32_t pages_of(const struct tsn_dedup_pane *pane)
+{
+    size_t n = (pane->given + TSN_DEDUP_PAGE_IDS - 1) / TSN_DEDUP_PAGE_IDS;
+    return n > pane->loaded_pages ? (uint32_t)n : pane->loaded_pages;
+}
+
+static void gone_add(struct tsn_dedup *dedup, const struct tsn_dedup_pane *pane)
+{
+    if (dedup->n_gone == dedup->gone_cap) {
+        dedup->gone_cap = dedup->gone_cap ? dedup->gone_cap * 2 : 16;
+        dedup->gone = realloc(dedup->gone, dedup->gone_cap * sizeof *dedup->gone);
+        TSN_MUST_ALLOC(dedup->gone);
+    }
+    dedup->gone[dedup->n_gone++] =
+        (struct tsn_dedup_gone){.minute = pane->minute, .n_pages = pages_of(pane)};
+}
+
 static void pane_forget_first(struct tsn_dedup *dedup)
 {
     struct tsn_dedup_pane *pane = &dedup->panes[0];
+    int64_t budget = INT64_MAX;
+    pane_give(dedup, pane, &budget);
     dedup->n -= pane->n;
     if (pane->minute >= dedup->kept_from) {
         dedup->kept_from = pane->minute + 1;
     }
-    if (dedup->cut_once) {
-        if (dedup->n_gone == dedup->gone_cap) {
-            dedup->gone_cap = dedup->gone_cap ? dedup->gone_cap * 2 : 16;
-            dedup->gone = realloc(dedup->gone, dedup->gone_cap * sizeof *dedup->gone);
-            TSN_MUST_ALLOC(dedup->gone);
-        }
-        dedup->gone[dedup->n_gone++] = pane->minute;
+    if (pages_of(pane)) {
+        gone_add(dedup, pane);
     }
     free(pane->hashes);
     dedup->n_panes--;
@@ -119,7 +148,6 @@ static void pane_add(struct tsn_dedup *dedup, int64_t minute, uint64_t hash)
         TSN_MUST_ALLOC(pane->hashes);
     }
     pane->hashes[pane->n++] = hash;
-    pane->dirty = true;
     dedup->n++;
 }
 
@@ -191,7 +219,7 @@ static bool table_has(const struct tsn_dedup *dedup, uint64_t hash)
     return false;
 }
 
-void tsn_dedup_remember(struct tsn_dedup *dedup, uint64_t hash, int64_t minute)
+static void remember(struct tsn_dedup *dedup, uint64_t hash, int64_t minute)
 {
     if ((dedup->n_used + 1) * 8 > (dedup->mask + 1) * 5) {
         table_rebuild(dedup);
@@ -215,7 +243,7 @@ bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms
     if (table_has(dedup, hash)) {
         return true;
     }
-    tsn_dedup_remember(dedup, hash, minute);
+    remember(dedup, hash, minute);
     table_sweep(dedup);
     /* Over the cap the oldest pane goes; the last one stays, or nothing would be
      * remembered at all. */
@@ -223,6 +251,47 @@ bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms
         pane_forget_first(dedup);
     }
     return false;
+}
+
+void tsn_dedup_load(struct tsn_dedup *dedup, int64_t minute, uint32_t page, const uint64_t *hashes,
+                    size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        remember(dedup, hashes[i], minute);
+    }
+    if (n) {
+        struct tsn_dedup_pane *pane = pane_of(dedup, minute);
+        pane->loaded_pages = page >= pane->loaded_pages ? page + 1 : pane->loaded_pages;
+    }
+}
+
+void tsn_dedup_cut_begin(struct tsn_dedup *dedup, bool whole, const struct tsn_dedup_taker *taker)
+{
+    dedup->taker = *taker;
+    for (size_t g = 0; g < dedup->n_gone; g++) {
+        for (uint32_t page = 0; page < dedup->gone[g].n_pages; page++) {
+            taker->gone(taker->user, dedup->gone[g].minute, page);
+        }
+    }
+    dedup->n_gone = 0;
+    for (size_t p = 0; p < dedup->n_panes; p++) {
+        struct tsn_dedup_pane *pane = &dedup->panes[p];
+        TSN_MUST(pane->cut_at == pane->cut_end); /* one cut at a time */
+        size_t given = whole ? 0 : pane->given;
+        pane->cut_end = pane->n;
+        pane->cut_at = given == pane->n ? pane->n : given / TSN_DEDUP_PAGE_IDS * TSN_DEDUP_PAGE_IDS;
+    }
+}
+
+bool tsn_dedup_cut_step(struct tsn_dedup *dedup, int64_t *budget)
+{
+    for (size_t p = 0; p < dedup->n_panes; p++) {
+        pane_give(dedup, &dedup->panes[p], budget);
+        if (dedup->panes[p].cut_at < dedup->panes[p].cut_end) {
+            return false;
+        }
+    }
+    return true;
 }
 
 uint64_t tsn_dedup_bytes(const struct tsn_dedup *dedup)

@@ -4,7 +4,9 @@
  * all panes answers the question with one cache miss; a look-up in each of ten
  * panes would cost ten. Forgetting a pane is free - a slot of a forgotten pane
  * counts as empty, and a few slots are cleaned with every row that is added - so
- * no minute ever stalls. Each pane also lists its hashes, for checkpoints.
+ * no minute ever stalls. Each pane also lists its hashes in the order in which they
+ * came, for checkpoints: a list only grows, so pages of it that are full never change,
+ * and what a cut holds of it is a length.
  *
  * Two ids with one hash make the second look like a duplicate: for 10^7 ids in
  * memory a new id meets that with probability 5 * 10^-13.
@@ -21,11 +23,28 @@
 /* What one id costs, table and list: the cap is counted in these. */
 enum { TSN_DEDUP_ID_BYTES = 40 };
 
+/* Ids of a page, which is a record of a checkpoint. */
+enum { TSN_DEDUP_PAGE_IDS = 1024 };
+
 struct tsn_dedup_pane {
     int64_t minute; /* floor(t / 60 s) */
     uint64_t *hashes;
     size_t n, cap;
-    bool dirty; /* grew since the last cut */
+    size_t given;           /* ids that the last cut has; 0 after a load: written anew */
+    size_t cut_at, cut_end; /* ids that the cut under way has yet to give */
+    uint32_t loaded_pages;  /* that the checkpoint had when it was loaded */
+};
+
+struct tsn_dedup_gone {
+    int64_t minute;
+    uint32_t n_pages;
+};
+
+/* Who takes what a cut holds; returns about how many bytes it came to. */
+struct tsn_dedup_taker {
+    size_t (*page)(void *user, int64_t minute, uint32_t page, const uint64_t *hashes, size_t n);
+    size_t (*gone)(void *user, int64_t minute, uint32_t page);
+    void *user;
 };
 
 struct tsn_dedup_slot {
@@ -43,10 +62,10 @@ struct tsn_dedup {
     uint64_t sweep_at;
     struct tsn_dedup_pane *panes; /* remembered, by minute */
     size_t n_panes, panes_cap;
-    int64_t kept_from; /* minutes before it are forgotten */
-    int64_t *gone;     /* minutes of panes that a cut has and that are forgotten */
+    int64_t kept_from;           /* minutes before it are forgotten */
+    struct tsn_dedup_gone *gone; /* panes that a cut has and that are forgotten */
     size_t n_gone, gone_cap;
-    bool cut_once;
+    struct tsn_dedup_taker taker; /* of the cut under way */
 };
 
 /* window_ms 0: everything is new. */
@@ -61,8 +80,16 @@ uint64_t tsn_dedup_hash(uint64_t type_seed, const struct tsn_column *ids, uint32
 bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms,
                     tsn_event_ms newest_ms);
 
-/* Remembers a hash of a pane, from a checkpoint. */
-void tsn_dedup_remember(struct tsn_dedup *dedup, uint64_t hash, int64_t minute);
+/* Remembers a page of a pane, from a checkpoint, in any order of pages. */
+void tsn_dedup_load(struct tsn_dedup *dedup, int64_t minute, uint32_t page, const uint64_t *hashes,
+                    size_t n);
+
+/* Begins a cut: pages that grew since the last one, or all. Costs by panes, and gives
+ * the pages that are gone. */
+void tsn_dedup_cut_begin(struct tsn_dedup *dedup, bool whole, const struct tsn_dedup_taker *taker);
+/* Gives more pages, the oldest first, until about *budget bytes are spent; true when
+ * there are no more. A pane that is forgotten before its turn is given then. */
+bool tsn_dedup_cut_step(struct tsn_dedup *dedup, int64_t *budget);
 
 static inline void tsn_dedup_prefetch(const struct tsn_dedup *dedup, uint64_t hash)
 {

@@ -96,51 +96,56 @@ bool tsn_snapshot_clock_load(const struct tsn_snapshot_record *record,
     return !regrouped || groups_load(&reader, feat, why);
 }
 
-/* ---- duplicates: key is the pane's minute --------------------------------------- */
+/* ---- duplicates: key is the pane's minute and the page ------------------------------ */
 
-static void minute_key(int64_t minute, uint8_t key[16])
+static void page_key(int64_t minute, uint32_t page, uint8_t key[16])
 {
     memset(key, 0, 16);
     for (int i = 0; i < 8; i++) {
         key[i] = (uint8_t)((uint64_t)minute >> (8 * i));
+        key[8 + i] = (uint8_t)((uint64_t)page >> (8 * i));
     }
 }
 
-void tsn_snapshot_dedup_cut(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole)
+static size_t page_take(void *user, int64_t minute, uint32_t page, const uint64_t *hashes, size_t n)
+{
+    struct tsn_snapshot_out *out = user;
+    uint8_t key[16];
+    out->bytes.n = 0;
+    tsn_snapshot_put_u8(&out->bytes, TSN_SNAPSHOT_FORMAT);
+    tsn_snapshot_put_count(&out->bytes, n);
+    for (size_t i = 0; i < n; i++) {
+        tsn_snapshot_put_u64(&out->bytes, hashes[i]);
+    }
+    page_key(minute, page, key);
+    give(out, TSN_SNAPSHOT_DEDUP, key, false);
+    return out->bytes.n;
+}
+
+static size_t page_gone(void *user, int64_t minute, uint32_t page)
 {
     uint8_t key[16];
-    for (size_t g = 0; g < dedup->n_gone; g++) {
-        minute_key(dedup->gone[g], key);
-        give(out, TSN_SNAPSHOT_DEDUP, key, true);
-    }
-    dedup->n_gone = 0;
-    for (size_t p = 0; p < dedup->n_panes; p++) {
-        struct tsn_dedup_pane *pane = &dedup->panes[p];
-        if (!whole && !pane->dirty) {
-            continue;
-        }
-        pane->dirty = false;
-        out->bytes.n = 0;
-        tsn_snapshot_put_u8(&out->bytes, TSN_SNAPSHOT_FORMAT);
-        tsn_snapshot_put_count(&out->bytes, pane->n);
-        for (size_t i = 0; i < pane->n; i++) {
-            tsn_snapshot_put_u64(&out->bytes, pane->hashes[i]);
-        }
-        minute_key(pane->minute, key);
-        give(out, TSN_SNAPSHOT_DEDUP, key, false);
-    }
-    dedup->cut_once = true;
+    page_key(minute, page, key);
+    give(user, TSN_SNAPSHOT_DEDUP, key, true);
+    return 0;
+}
+
+void tsn_snapshot_dedup_begin(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole)
+{
+    const struct tsn_dedup_taker taker = {.page = page_take, .gone = page_gone, .user = out};
+    tsn_dedup_cut_begin(dedup, whole, &taker);
 }
 
 bool tsn_snapshot_dedup_load(const struct tsn_snapshot_record *record, struct tsn_dedup *dedup,
                              const char **why)
 {
-    enum { MINUTE_MS = 60000 };
+    enum { MINUTE_MS = 60000, PAGES_MAX = 1 << 24, AT_ONCE = 512 };
     struct tsn_snapshot_reader reader = {.p = record->bytes, .left = record->len};
     struct tsn_snapshot_reader key = {.p = record->key, .left = sizeof record->key};
     int64_t minute = (int64_t)tsn_snapshot_get_u64(&key);
-    if (minute < INT64_MIN / MINUTE_MS - 1 || minute > INT64_MAX / MINUTE_MS) {
-        return refuse(why, "a record of duplicates names an impossible minute");
+    uint64_t page = tsn_snapshot_get_u64(&key);
+    if (minute < INT64_MIN / MINUTE_MS - 1 || minute > INT64_MAX / MINUTE_MS || page >= PAGES_MAX) {
+        return refuse(why, "a record of duplicates names an impossible minute or page");
     }
     if (tsn_snapshot_get_u8(&reader) != TSN_SNAPSHOT_FORMAT) {
         return refuse(why, "a record of duplicates has a format that this version does not know");
@@ -149,12 +154,14 @@ bool tsn_snapshot_dedup_load(const struct tsn_snapshot_record *record, struct ts
     if (reader.wrong || reader.left != n * sizeof(uint64_t)) {
         return refuse(why, "a record of duplicates ends too early or too late");
     }
-    for (uint64_t i = 0; i < n; i++) {
-        tsn_dedup_remember(dedup, tsn_snapshot_get_u64(&reader), minute);
+    while (n) {
+        uint64_t hashes[AT_ONCE];
+        size_t some = n < AT_ONCE ? n : AT_ONCE;
+        for (size_t i = 0; i < some; i++) {
+            hashes[i] = tsn_snapshot_get_u64(&reader);
+        }
+        tsn_dedup_load(dedup, minute, (uint32_t)page, hashes, some);
+        n -= some;
     }
-    for (size_t p = 0; p < dedup->n_panes; p++) {
-        dedup->panes[p].dirty &= dedup->panes[p].minute != minute;
-    }
-    dedup->cut_once = true;
     return true;
 }

@@ -53,7 +53,8 @@ enum tsn_snapshot_loaded {
 enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_record *record,
                                                   struct tsn_features *feat, const char **why);
 
-void tsn_snapshot_dedup_cut(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole);
+/* Begins to give the duplicates, to be continued by tsn_dedup_cut_step. */
+void tsn_snapshot_dedup_begin(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole);
 bool tsn_snapshot_dedup_load(const struct tsn_snapshot_record *record, struct tsn_dedup *dedup,
                              const char **why);
 
