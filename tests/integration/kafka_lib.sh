@@ -180,6 +180,23 @@ await() {
 # await_events LOG N: N events processed and committed in this term, nothing behind.
 await_events() { await "$1" "lag 0, $2 events" 120; }
 
+# await_quiet LOG: everything that is in the topics by now is processed: of three more
+# status lines the last two say lag 0 and the same number of events. (One line does not
+# do: the ends of some partitions may not be known yet.)
+await_quiet() {
+    local i seen lines
+    seen=$(grep -c 'events/s' "$1" || true)
+    for ((i = 0; i < 1200; i++)); do
+        sleep 0.1
+        lines=$(grep -c 'events/s' "$1" || true)
+        [ "$lines" -ge $((seen + 3)) ] || continue
+        grep -o 'lag [0-9]*, [0-9]* events' "$1" | tail -2 | uniq -c |
+            grep -q '^ *2 lag 0,' && return 0
+        kill -0 "$engine" 2>/dev/null || break
+    done
+    not_ok "the engine catches up" "$(tail -5 "$1")"
+}
+
 # stop_engine [SIGNAL]; its exit status is in $status.
 stop_engine() {
     kill "-${1:-TERM}" "$engine"

@@ -56,19 +56,10 @@ engine_lives() {
 
 # settle: no more input; the engine catches up, stops cleanly.
 settle() {
-    local i seen lines
     touch "$dir/enough"
     wait "$feeder" || true
     feeder=
-    seen=$(grep -c 'events/s' "$log" || true)
-    for ((i = 0; i < 1200; i++)); do
-        engine_lives "catches up"
-        sleep 0.1
-        # Three status lines after the last input, the newest without a lag.
-        lines=$(grep -c 'events/s' "$log" || true)
-        [ "$lines" -lt $((seen + 3)) ] ||
-            ! grep 'events/s' "$log" | tail -1 | grep -q 'lag 0,' || break
-    done
+    await_quiet "$log"
     stop_engine TERM
     [ "$status" = 0 ] || not_ok "the last stop exits 0" "$(tail -5 "$log")"
 }

@@ -24,7 +24,7 @@ feed_steadily 400 60 0.25
 # sample: "second rss_kb fds checkpoint_age", one a second or so.
 sample() {
     local age
-    age=$(grep -o 'checkpoint [0-9]* s old' "$log" | tail -1 | cut -d ' ' -f 2)
+    age=$(grep -o 'checkpoint [0-9]* s old' "$log" | tail -1 | cut -d ' ' -f 2 || true)
     echo "$((SECONDS - begun)) $(awk '/^VmRSS/ { print $2 }' "/proc/$engine/status")" \
         "$(find "/proc/$engine/fd" -mindepth 1 | wc -l) ${age:-0}"
 }
