@@ -21,6 +21,7 @@ struct comparison {
     const struct tsn_program *prog;
     const struct tsn_batch *stream;
     const struct tsn_oracle *oracle;
+    const tsn_event_ms *ticks;
     const char *pack;
     uint32_t batch_rows;
 };
@@ -187,6 +188,16 @@ static void compare_alerts(const struct comparison *c, const struct tsn_output *
     }
 }
 
+/* Where the batch that begins at a row ends: full, or before the next tick. */
+static uint32_t batch_end(const struct comparison *c, uint32_t from)
+{
+    uint32_t to = from + 1;
+    while (to < c->stream->n && to - from < c->batch_rows && c->ticks[to] == INT64_MIN) {
+        to++;
+    }
+    return to;
+}
+
 static void run_engine(const struct comparison *c)
 {
     struct tsn_engine_settings settings = tsn_random_settings(c->seed);
@@ -196,8 +207,11 @@ static void run_engine(const struct comparison *c)
     struct tsn_batch *batch = tsn_batch_new(c->prog, (c->batch_rows + 63) / 64 * 64);
     struct tsn_output out;
     tsn_output_init(&out);
-    for (uint32_t from = 0; from < c->stream->n; from += c->batch_rows) {
-        uint32_t to = from + c->batch_rows < c->stream->n ? from + c->batch_rows : c->stream->n;
+    for (uint32_t from = 0, to; from < c->stream->n; from = to) {
+        if (c->ticks[from] != INT64_MIN) {
+            tsn_engine_tick(eng, c->ticks[from], &out);
+        }
+        to = batch_end(c, from);
         tsn_batch_clear(batch);
         tsn_batch_append(batch, c->stream, from, to, true);
         tsn_engine_rows(eng, batch, &out);
@@ -205,13 +219,16 @@ static void run_engine(const struct comparison *c)
             compare_row(c, eng, batch, r - from, r);
         }
     }
+    if (c->ticks[c->stream->n] != INT64_MIN) {
+        tsn_engine_tick(eng, c->ticks[c->stream->n], &out);
+    }
     compare_alerts(c, &out);
     tsn_output_free(&out);
     tsn_batch_free(batch);
     tsn_engine_free(eng);
 }
 
-static size_t run_seed(uint64_t seed)
+static void run_seed(uint64_t seed, size_t *n_alerts, size_t *n_timers)
 {
     static const uint32_t sizes[] = {1, 7, 64, 4096};
     char *pack = tsn_random_pack(seed);
@@ -228,15 +245,19 @@ static size_t run_seed(uint64_t seed)
     struct tsn_batch *stream = tsn_random_stream(seed, prog, ROWS);
     struct tsn_engine_settings settings = tsn_random_settings(seed);
     struct tsn_oracle *oracle = tsn_oracle_new(prog, &settings);
-    tsn_oracle_run(oracle, stream);
-    size_t n_alerts;
-    tsn_oracle_alerts(oracle, &n_alerts);
+    tsn_event_ms *ticks = tsn_random_ticks(seed, stream);
+    tsn_oracle_run(oracle, stream, ticks);
+    size_t n;
+    tsn_oracle_alerts(oracle, &n);
+    *n_alerts += n;
+    *n_timers += tsn_oracle_timers_fired(oracle);
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         struct comparison c = {
             .seed = seed,
             .prog = prog,
             .stream = stream,
             .oracle = oracle,
+            .ticks = ticks,
             .pack = pack,
             .batch_rows = sizes[s],
         };
@@ -246,27 +267,28 @@ static size_t run_seed(uint64_t seed)
     tsn_batch_free(stream);
     tsn_program_free(prog);
     tsn_diags_free(&diags);
+    free(ticks);
     free(pack);
-    return n_alerts;
 }
 
 static void every_feature_rule_score_and_alert_equals_the_brute_force_model(void **state)
 {
     (void)state;
     const char *one = getenv("TSN_SEED");
+    size_t n_alerts = 0;
+    size_t n_timers = 0;
     if (one) {
-        run_seed(strtoull(one, NULL, 10));
+        run_seed(strtoull(one, NULL, 10), &n_alerts, &n_timers);
         return;
     }
     const char *many = getenv("TSN_SEEDS");
     uint64_t n_seeds = many ? strtoull(many, NULL, 10) : SEEDS_DEFAULT;
-    size_t n_alerts = 0;
     for (uint64_t seed = 1; seed <= n_seeds; seed++) {
-        n_alerts += run_seed(seed);
+        run_seed(seed, &n_alerts, &n_timers);
     }
-    print_message("%llu seeds of %d rows in 4 batch sizes, %zu alerts: equal\n",
-                  (unsigned long long)n_seeds, ROWS, n_alerts);
-    assert_true(n_alerts > n_seeds); /* the cases are not idle */
+    print_message("%llu seeds of %d rows in 4 batch sizes, %zu alerts, %zu timers fired: equal\n",
+                  (unsigned long long)n_seeds, ROWS, n_alerts, n_timers);
+    assert_true(n_alerts > n_seeds && n_timers > n_seeds); /* the cases are not idle */
 }
 
 int main(void)

@@ -70,6 +70,25 @@ static void say_alert(FILE *out, const struct tsn_alert *a)
     }
 }
 
+/* The tick before a row or after the last; `out` NULL: muted. */
+static void tick_run(struct tsn_engine *eng, const tsn_event_ms *ticks, uint32_t r, FILE *out)
+{
+    struct tsn_output output;
+    if (ticks[r] == INT64_MIN) {
+        return;
+    }
+    tsn_output_init(&output);
+    bool fired = tsn_engine_tick(eng, ticks[r], &output);
+    if (out) {
+        fprintf(out, "tick before row %u fired %d:", r, fired);
+        for (uint32_t a = 0; a < output.n_alerts; a++) {
+            say_alert(out, &output.alerts[a]);
+        }
+        fputc('\n', out);
+    }
+    tsn_output_free(&output);
+}
+
 /* One row through the engine; `out` NULL: muted. */
 static void row_run(struct tsn_engine *eng, const struct tsn_batch *stream, uint32_t r,
                     struct tsn_batch *one, FILE *out)
@@ -107,7 +126,7 @@ static struct tsn_engine *engine_new(const struct tsn_program *prog, uint64_t se
 }
 
 static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *stream,
-                        uint64_t seed)
+                        const tsn_event_ms *ticks, uint64_t seed)
 {
     char *text = NULL;
     size_t len = 0;
@@ -115,8 +134,10 @@ static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *
     struct tsn_engine *eng = engine_new(prog, seed);
     struct tsn_batch *one = tsn_batch_new(prog, 64);
     for (uint32_t r = 0; r < stream->n; r++) {
+        tick_run(eng, ticks, r, out);
         row_run(eng, stream, r, one, out);
     }
+    tick_run(eng, ticks, stream->n, out);
     tsn_batch_free(one);
     tsn_engine_free(eng);
     fclose(out);
@@ -177,7 +198,7 @@ static bool taking_step(struct taking *taking, struct tsn_engine *eng)
 }
 
 static char *interrupted_run(const struct tsn_program *prog, const struct tsn_batch *stream,
-                             uint64_t seed)
+                             const tsn_event_ms *ticks, uint64_t seed)
 {
     char *text = NULL;
     size_t len = 0;
@@ -191,6 +212,7 @@ static char *interrupted_run(const struct tsn_program *prog, const struct tsn_ba
     uint32_t next_crash = tsn_random_below(&random, STEP_MOST);
     struct taking taking = {.random = {seed ^ 0x7A6E}};
     for (uint32_t r = 0; r < stream->n; r++) {
+        tick_run(eng, ticks, r, out);
         row_run(eng, stream, r, one, out);
         if (!taking.runs && r >= next_cut) {
             taking.runs = true;
@@ -212,11 +234,13 @@ static char *interrupted_run(const struct tsn_program *prog, const struct tsn_ba
                 fail();
             }
             for (uint32_t again = stored_at; again <= r; again++) {
+                tick_run(eng, ticks, again, NULL);
                 row_run(eng, stream, again, one, NULL);
             }
             next_crash += 1 + tsn_random_below(&random, STEP_MOST);
         }
     }
+    tick_run(eng, ticks, stream->n, out);
     taking_end(&taking, NULL);
     free(taking.records);
     tsn_record_map_free(&stored);
@@ -246,8 +270,9 @@ static void run_seed(uint64_t seed)
         tsn_pack_compile("random.yaml", pack, strlen(pack), NULL, NULL, &diags);
     assert_non_null(prog);
     struct tsn_batch *stream = tsn_random_stream(seed, prog, ROWS);
-    char *steady = steady_run(prog, stream, seed);
-    char *interrupted = interrupted_run(prog, stream, seed);
+    tsn_event_ms *ticks = tsn_random_ticks(seed, stream);
+    char *steady = steady_run(prog, stream, ticks, seed);
+    char *interrupted = interrupted_run(prog, stream, ticks, seed);
     if (strcmp(steady, interrupted) != 0) {
         print_difference(seed, steady, interrupted);
         fprintf(stderr, "%s\n", pack);
@@ -255,6 +280,7 @@ static void run_seed(uint64_t seed)
     }
     free(steady);
     free(interrupted);
+    free(ticks);
     tsn_batch_free(stream);
     tsn_program_free(prog);
     tsn_diags_free(&diags);
