@@ -98,6 +98,11 @@ static char *open_list(void *user, const char *name, size_t *len, const char **w
 
 struct tsn_program *tsn_pack_file_load(const char *path, struct tsn_diags *diags)
 {
+    return tsn_pack_file_check(path, 0, diags);
+}
+
+struct tsn_program *tsn_pack_file_check(const char *path, unsigned lints, struct tsn_diags *diags)
+{
     const char *why = NULL;
     size_t len = 0;
     /* The compiler refuses what is over its bound, with its own words; this one only
@@ -110,7 +115,7 @@ struct tsn_program *tsn_pack_file_load(const char *path, struct tsn_diags *diags
         return NULL;
     }
     struct tsn_program *prog =
-        tsn_pack_compile(path, text, len, open_list, (void *)(uintptr_t)path, diags);
+        tsn_pack_check(path, text, len, open_list, (void *)(uintptr_t)path, lints, diags);
     free(text);
     return prog;
 }

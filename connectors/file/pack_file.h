@@ -16,6 +16,9 @@
  * is borrowed for the call. */
 struct tsn_program *tsn_pack_file_load(const char *path, struct tsn_diags *diags);
 
+/* The same with lints, an or of TSN_PACK_LINT and others (rules/pack/pack.h). */
+struct tsn_program *tsn_pack_file_check(const char *path, unsigned lints, struct tsn_diags *diags);
+
 /* The bytes of a regular file of at most `max` bytes, malloc'd; NULL with *why
  * (static text) if it cannot be read. */
 char *tsn_file_read(const char *path, size_t max, size_t *len, const char **why);

@@ -1,5 +1,5 @@
-/* tocsin check PACK: says everything that is wrong with a pack, and what it will
- * count if nothing is. Runs nothing. */
+/* tocsin check PACK: says everything that is wrong with a pack or probably not meant,
+ * and what it will count if nothing is wrong. Runs nothing. */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,14 +9,20 @@
 #include "connectors/file/pack_file.h"
 #include "connectors/main/commands.h"
 #include "rules/diag/diag.h"
+#include "rules/pack/pack.h"
 #include "rules/program/program.h"
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "usage: tocsin check [--quiet] PACK [PACK ...]\n\n"
-                 "Checks rule packs without running them: all errors with file, line and column.\n"
-                 "Prints each feature as a sentence; --quiet prints only what is wrong.\n"
-                 "Exit code: 0 every pack is sound, 1 errors were found, 2 wrong arguments.\n");
+    fprintf(out,
+            "usage: tocsin check [--quiet] [--strict] [--portable] PACK [PACK ...]\n\n"
+            "Checks rule packs without running them: all errors, and warnings of what is sound\n"
+            "but probably not meant, with file, line and column. Prints each feature as a\n"
+            "sentence.\n\n"
+            "  --quiet     print only what is wrong\n"
+            "  --strict    refuse a pack with warnings\n"
+            "  --portable  warn of every use of what standard CEL does not have\n\n"
+            "Exit code: 0 every pack is sound, 1 errors were found, 2 wrong arguments.\n");
 }
 
 static void print_features(const struct tsn_program *prog)
@@ -74,20 +80,34 @@ static void print_program(const struct tsn_program *prog)
     }
 }
 
-static bool check(const char *path, bool quiet)
+struct options {
+    bool quiet;
+    bool strict;
+    unsigned lints;
+};
+
+static bool check(const char *path, const struct options *options)
 {
     struct tsn_diags diags;
     tsn_diags_init(&diags);
-    struct tsn_program *prog = tsn_pack_file_load(path, &diags);
+    if (options->lints & TSN_PACK_PORTABLE) {
+        diags.max = SIZE_MAX; /* each use was asked for */
+    }
+    struct tsn_program *prog = tsn_pack_file_check(path, options->lints, &diags);
     tsn_diags_print(&diags, stderr);
-    if (prog && !quiet) {
+    if (prog && !options->quiet) {
         print_program(prog);
     }
     if (!prog) {
         fprintf(stderr, "%s: refused, %zu error%s\n", path, diags.n_errors,
                 plural((int)diags.n_errors));
     }
-    bool ok = prog != NULL;
+    size_t n_warnings = diags.n + diags.n_dropped - diags.n_errors;
+    bool ok = prog && !(options->strict && n_warnings);
+    if (prog && !ok) {
+        fprintf(stderr, "%s: refused, %zu warning%s and --strict\n", path, n_warnings,
+                plural(n_warnings > 1 ? 2 : 1));
+    }
     tsn_program_free(prog);
     tsn_diags_free(&diags);
     return ok;
@@ -95,19 +115,24 @@ static bool check(const char *path, bool quiet)
 
 int tsn_command_check(int argc, char **argv)
 {
-    bool quiet = false;
+    struct options options = {.lints = TSN_PACK_LINT};
     int at = 1;
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp(argv[at], "--help") == 0) {
             print_usage(stdout);
             return TSN_EXIT_OK;
         }
-        if (strcmp(argv[at], "--quiet") != 0) {
+        if (strcmp(argv[at], "--quiet") == 0) {
+            options.quiet = true;
+        } else if (strcmp(argv[at], "--strict") == 0) {
+            options.strict = true;
+        } else if (strcmp(argv[at], "--portable") == 0) {
+            options.lints |= TSN_PACK_PORTABLE;
+        } else {
             fprintf(stderr, "tocsin check: unknown option '%s'\n", argv[at]);
             print_usage(stderr);
             return TSN_EXIT_USAGE;
         }
-        quiet = true;
     }
     if (at == argc) {
         print_usage(stderr);
@@ -115,7 +140,7 @@ int tsn_command_check(int argc, char **argv)
     }
     bool ok = true;
     for (; at < argc; at++) {
-        ok = check(argv[at], quiet) && ok;
+        ok = check(argv[at], &options) && ok;
     }
     return ok ? TSN_EXIT_OK : TSN_EXIT_FOUND;
 }

@@ -8,7 +8,7 @@
 
 void tsn_diags_init(struct tsn_diags *diags)
 {
-    *diags = (struct tsn_diags){0};
+    *diags = (struct tsn_diags){.max = TSN_DIAGS_MAX};
     tsn_arena_init(&diags->arena, 4096);
 }
 
@@ -60,7 +60,7 @@ void tsn_diags_add(struct tsn_diags *diags, enum tsn_severity severity, struct t
     if (severity == TSN_SEVERITY_ERROR) {
         diags->n_errors++;
     }
-    if (diags->n == TSN_DIAGS_MAX) {
+    if (diags->n >= diags->max) {
         diags->n_dropped++;
         return;
     }

@@ -39,7 +39,8 @@ struct tsn_diags {
     size_t n;
     size_t cap;
     size_t n_errors;
-    size_t n_dropped; /* beyond TSN_DIAGS_MAX, counted only */
+    size_t n_dropped; /* beyond max, counted only */
+    size_t max;       /* TSN_DIAGS_MAX unless the caller asks for all */
 };
 
 /* A text with more mistakes than this is not being read by its author. */

@@ -54,6 +54,20 @@ static struct tsn_place place_of(const struct tsn_checker *c, uint32_t at)
     return place;
 }
 
+static void say_at(struct tsn_checker *c, enum tsn_severity severity, uint32_t at,
+                   const char *advice, const char *message)
+{
+    struct tsn_place place = place_of(c, at);
+    const char *text = c->source ? c->source->file_text : c->text;
+    size_t len = c->source ? c->source->file_text_len : c->len;
+    if (place.column == 0) {
+        tsn_diags_add(c->diags, severity, place, text, len, advice,
+                      "%s (at character %u of the expression)", message, column_of(c, at));
+    } else {
+        tsn_diags_add(c->diags, severity, place, text, len, advice, "%s", message);
+    }
+}
+
 uint32_t tsn_check_fail(struct tsn_checker *c, uint32_t at, const char *advice, const char *format,
                         ...)
 {
@@ -62,17 +76,30 @@ uint32_t tsn_check_fail(struct tsn_checker *c, uint32_t at, const char *advice, 
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    struct tsn_place place = place_of(c, at);
-    const char *text = c->source ? c->source->file_text : c->text;
-    size_t len = c->source ? c->source->file_text_len : c->len;
-    if (place.column == 0) {
-        tsn_diags_add(c->diags, TSN_SEVERITY_ERROR, place, text, len, advice,
-                      "%s (at character %u of the expression)", message, column_of(c, at));
-    } else {
-        tsn_diags_add(c->diags, TSN_SEVERITY_ERROR, place, text, len, advice, "%s", message);
-    }
+    say_at(c, TSN_SEVERITY_ERROR, at, advice, message);
     c->failed = true;
     return TSN_EXPR_NONE;
+}
+
+void tsn_check_extension(struct tsn_checker *c, uint32_t at, const char *advice, const char *format,
+                         ...)
+{
+    if (!c->set->portable) {
+        return;
+    }
+    char message[512] = "not standard CEL: ";
+    size_t used = strlen(message);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message + used, sizeof message - used, format, args);
+    va_end(args);
+    struct tsn_place place = place_of(c, at);
+    const struct tsn_diag *last = c->diags->n ? &c->diags->items[c->diags->n - 1] : NULL;
+    if (last && last->place.line == place.line && last->place.column == place.column &&
+        strcmp(last->message, message) == 0) {
+        return; /* a call of many arguments is several functions of two */
+    }
+    say_at(c, TSN_SEVERITY_WARNING, at, advice, message);
 }
 
 /* ---- nodes ---------------------------------------------------------------- */
@@ -158,6 +185,7 @@ uint32_t tsn_check_widen(struct tsn_checker *c, uint32_t node, uint32_t at)
     const struct tsn_value *constant = tsn_graph_constant(c->set, node);
     TSN_MUST(constant && constant->type.type == TSN_TYPE_INT);
     struct tsn_value wide = {.type = tsn_plain(TSN_TYPE_DOUBLE), .d = (double)constant->i};
+    tsn_check_extension(c, at, "write it with a point: 1000.0", "an int taken as a double");
     return literal(c, &wide, at);
 }
 
@@ -166,6 +194,7 @@ uint32_t tsn_check_to_double(struct tsn_checker *c, uint32_t node, uint32_t at)
     if (tsn_graph_constant(c->set, node)) {
         return tsn_check_widen(c, node, at);
     }
+    tsn_check_extension(c, at, "write double(...)", "an int and a double in one operation");
     return tsn_check_function(c, "double", false, 1, &node, NULL, at);
 }
 
@@ -258,6 +287,13 @@ static uint32_t check_comparison(struct tsn_checker *c, const struct tsn_syntax 
                               "'%s' does not compare %s with %s", tsn_token_text(tree->op),
                               tsn_check_type_text(c, args[0]), tsn_check_type_text(c, args[1]));
     }
+    if (a.type != b.type && is_number(a) && is_number(b)) {
+        bool is_literal =
+            tsn_check_is_int_literal(tree->args[0]) || tsn_check_is_int_literal(tree->args[1]);
+        tsn_check_extension(c, tree->at,
+                            is_literal ? "write it with a point: 1000.0" : "write double(...)",
+                            "an int compared with a double");
+    }
     struct tsn_node node = {.op = TSN_OP_COMPARE,
                             .sub = (uint8_t)relation,
                             .type = tsn_plain(TSN_TYPE_BOOL),
@@ -280,6 +316,10 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
             return tsn_check_fail(c, tree->at, NULL, "'%s' holds %ss, and this is a %s",
                                   handle->name, tsn_type_name(handle->element),
                                   tsn_check_type_text(c, args[0]));
+        }
+        if (handle->prefixes) {
+            tsn_check_extension(c, tree->at, NULL,
+                                "'in' over a list of prefixes; to CEL it asks for a whole value");
         }
         struct tsn_node node = {.op = handle->prefixes ? TSN_OP_PREFIX_IN : TSN_OP_IN_HANDLE,
                                 .input = handle->list,
@@ -306,6 +346,11 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
     if (!any && !comparable(type_of(c, args[0]), tsn_element_of(list))) {
         return tsn_check_fail(c, tree->at, NULL, "a %s is never in a %s",
                               tsn_check_type_text(c, args[0]), tsn_check_type_text(c, args[1]));
+    }
+    struct tsn_expr_type joined;
+    if (!any && !tsn_type_join(type_of(c, args[0]), tsn_element_of(list), &joined)) {
+        tsn_check_extension(c, tree->at, "write double(...), or numbers with a point",
+                            "an int compared with a double");
     }
     struct tsn_node node = {
         .op = TSN_OP_IN, .type = tsn_plain(TSN_TYPE_BOOL), .n_args = 2, .args = args};

@@ -39,6 +39,12 @@ uint32_t tsn_check(struct tsn_checker *c, const struct tsn_syntax *tree);
 uint32_t tsn_check_fail(struct tsn_checker *c, uint32_t at, const char *advice, const char *format,
                         ...) __attribute__((format(printf, 4, 5)));
 
+/* Reports a use of something that standard CEL does not have, if that is asked for. */
+void tsn_check_extension(struct tsn_checker *c, uint32_t at, const char *advice, const char *format,
+                         ...) __attribute__((format(printf, 4, 5)));
+/* ... of a function by name. */
+void tsn_check_extension_function(struct tsn_checker *c, uint32_t at, const char *name);
+
 /* Adds a node and remembers where it stands. */
 uint32_t tsn_check_add(struct tsn_checker *c, const struct tsn_node *node, uint32_t at);
 

@@ -281,6 +281,11 @@ uint32_t tsn_check_function(struct tsn_checker *c, const char *name, bool is_met
                !tsn_type_join(c->set->nodes[args[0]].type, c->set->nodes[args[1]].type, &joined))) {
         return no_overload(c, name, is_method, n_args, args, at);
     }
+    tsn_check_extension_function(c, at, name);
+    if (f->flags & TSN_FUNCTION_LOCAL && strcmp(c->set->timezone, "UTC") != 0) {
+        tsn_check_extension(c, at, "name the zone in the call",
+                            "%s() in the pack's time zone; in CEL it is UTC", name);
+    }
     struct tsn_node node = {.op = TSN_OP_CALL,
                             .input = (uint32_t)(f - tsn_functions),
                             .type = result_type(c, f, args),
@@ -315,6 +320,7 @@ static uint32_t check_coalesce(struct tsn_checker *c, const struct tsn_syntax *t
     if (args[0] == TSN_EXPR_NONE || args[1] == TSN_EXPR_NONE) {
         return TSN_EXPR_NONE;
     }
+    tsn_check_extension_function(c, tree->at, "coalesce");
     struct tsn_node node = {.op = TSN_OP_COALESCE, .n_args = 2, .args = args};
     tsn_check_as_other(c, tree->args[0], &args[0], tree->args[1], &args[1]);
     node.never = tsn_check_is_never(c, args[0]) && tsn_check_is_never(c, args[1]);
@@ -344,6 +350,7 @@ static uint32_t check_prefix_in(struct tsn_checker *c, const struct tsn_syntax *
         return tsn_check_fail(c, tree->at, NULL,
                               "hasPrefixIn() takes a string and a list of strings");
     }
+    tsn_check_extension_function(c, tree->at, "hasPrefixIn");
     struct tsn_node node = {.op = TSN_OP_PREFIX_IN,
                             .input = handle->list,
                             .type = tsn_plain(TSN_TYPE_BOOL),
@@ -374,6 +381,7 @@ static uint32_t check_bind(struct tsn_checker *c, const struct tsn_syntax *tree,
     if (n_args != 3) {
         return wrong_number(c, tree, "cel.bind(name, value, expression)");
     }
+    tsn_check_extension_function(c, tree->at, "cel.bind");
     bool lift = c->set->lift;
     uint32_t value = tsn_check(c, args[1]);
     c->set->lift = false;

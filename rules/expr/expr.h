@@ -90,6 +90,9 @@ uint32_t tsn_expr_set_add(struct tsn_expr_set *set, const char *text, size_t len
 /* Is there a time zone of this name ("Europe/Dublin", "+01:00") on this system? */
 bool tsn_expr_zone_known(const char *name);
 
+/* From now on every use of something that standard CEL does not have adds a warning. */
+void tsn_expr_set_portable(struct tsn_expr_set *set, bool portable);
+
 /* For tests and `tocsin eval --columns`: from now on literals become inputs of
  * their own instead of constants, so that columns and not folding do the work.
  * They follow the declared inputs: input `largest declared + 1 + index` carries

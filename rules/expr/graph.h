@@ -122,6 +122,7 @@ struct tsn_expr_set {
     size_t n_regexes;
     size_t cap_regexes;
     bool lift;
+    bool portable; /* report what standard CEL does not have */
     const struct tsn_value **lifted;
     size_t n_lifted;
     size_t cap_lifted;

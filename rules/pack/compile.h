@@ -93,6 +93,7 @@ struct pack {
     struct tsn_arena scratch; /* until the compiler returns */
     tsn_pack_open *open;
     void *user;
+    unsigned lints;            /* TSN_PACK_LINT ... */
     const char **source_names; /* of each file of the pack, from the pack's folder */
 
     struct names type_names;
@@ -161,6 +162,8 @@ uint32_t tsn_pack_expr(struct pack *p, int type, const struct tsn_yaml_node *nod
                        const struct tsn_expr_type *want);
 uint32_t tsn_pack_expr_text(struct pack *p, int type, const struct tsn_yaml_expr *text,
                             const struct tsn_expr_type *want);
+/* Where a byte of an expression stands in its file. */
+struct tsn_place tsn_pack_place(const struct tsn_yaml_expr *text, size_t offset);
 /* The text as it was compiled, copied into the program. */
 const char *tsn_pack_expr_source(struct pack *p, const struct tsn_yaml_node *node);
 /* Does an expression read a list that some rule adds to? Its name, or NULL. */
@@ -208,6 +211,9 @@ const char *tsn_pack_file_shown(struct pack *p, const char *name);
 /* lists.c: the contents of a list file. */
 void tsn_pack_list_file(struct pack *p, struct tsn_list *list, enum tsn_type of, const char *name,
                         const struct tsn_yaml_node *node);
+
+/* lint.c: of a pack without errors. */
+void tsn_pack_lint(struct pack *p);
 
 /* sentence.c */
 const char *tsn_pack_sentence(struct pack *p, const struct tsn_feature *feature);

@@ -161,6 +161,13 @@ static void compile(struct pack *p)
 struct tsn_program *tsn_pack_compile(const char *file, const char *text, size_t len,
                                      tsn_pack_open *open_file, void *user, struct tsn_diags *diags)
 {
+    return tsn_pack_check(file, text, len, open_file, user, 0, diags);
+}
+
+struct tsn_program *tsn_pack_check(const char *file, const char *text, size_t len,
+                                   tsn_pack_open *open_file, void *user, unsigned lints,
+                                   struct tsn_diags *diags)
+{
     size_t errors_before = diags->n_errors;
     /* Messages outlive this call, the caller's name of the file need not. */
     const char *name = tsn_arena_strdup(&diags->arena, file, strlen(file));
@@ -178,11 +185,15 @@ struct tsn_program *tsn_pack_compile(const char *file, const char *text, size_t 
                      .prog = prog,
                      .mem = &prog->memory,
                      .open = open_file,
-                     .user = user};
+                     .user = user,
+                     .lints = lints};
     tsn_arena_init(&p.scratch, 0);
     compile(&p);
     bool ok = diags->n_errors == errors_before;
     if (ok) {
+        if (lints & TSN_PACK_LINT) {
+            tsn_pack_lint(&p);
+        }
         finish(&p);
     }
     pack_free(&p);

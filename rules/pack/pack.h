@@ -22,4 +22,15 @@ typedef char *tsn_pack_open(void *user, const char *name, size_t *len, const cha
 struct tsn_program *tsn_pack_compile(const char *file, const char *text, size_t len,
                                      tsn_pack_open *open_file, void *user, struct tsn_diags *diags);
 
+/* What a check may look for beyond errors; each finding is a warning. */
+enum {
+    TSN_PACK_LINT = 1,     /* what is sound but probably not meant; only in a sound pack */
+    TSN_PACK_PORTABLE = 2, /* every use of something that standard CEL does not have */
+};
+
+/* The same with lints: an or of the above. */
+struct tsn_program *tsn_pack_check(const char *file, const char *text, size_t len,
+                                   tsn_pack_open *open_file, void *user, unsigned lints,
+                                   struct tsn_diags *diags);
+
 #endif

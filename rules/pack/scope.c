@@ -103,7 +103,7 @@ static bool mentions_broken(const struct pack *p, const struct tsn_yaml_expr *te
 
 /* ---- better words than "unknown name" --------------------------------------------- */
 
-static struct tsn_place place_at(const struct tsn_yaml_expr *text, size_t offset)
+struct tsn_place tsn_pack_place(const struct tsn_yaml_expr *text, size_t offset)
 {
     struct tsn_place place = {text->source->file, text->line, text->column};
     size_t line = 0;
@@ -195,8 +195,8 @@ static void explain_names(struct pack *p, int type, int self, const struct tsn_y
             p->diags->n_errors = errors_before;
         }
         first = false;
-        tsn_diags_add(p->diags, TSN_SEVERITY_ERROR, place_at(text, m.offset), text->source->text,
-                      text->source->len, advice, "%s", why);
+        tsn_diags_add(p->diags, TSN_SEVERITY_ERROR, tsn_pack_place(text, m.offset),
+                      text->source->text, text->source->len, advice, "%s", why);
     }
 }
 
@@ -501,6 +501,7 @@ void tsn_pack_scopes(struct pack *p)
     for (int t = 0; t < p->prog->n_types; t++) {
         struct tsn_event_type *out = (struct tsn_event_type *)(uintptr_t)&p->prog->types[t];
         p->types[t].set = set_of(p, &p->types[t]);
+        tsn_expr_set_portable(p->types[t].set, p->lints & TSN_PACK_PORTABLE);
         out->exprs = p->types[t].set;
         out->n_slots = p->types[t].n_slots;
         out->slots = p->types[t].slots;

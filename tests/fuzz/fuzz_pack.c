@@ -1,5 +1,6 @@
 /* Fuzz target: any bytes as a pack, with any bytes as its list file. The compiler
- * either gives a program or says at least one error; nothing else. The text before a
+ * either gives a program or says at least one error; nothing else. Lints are looked
+ * for as well. The text before a
  * first NUL is the pack, what follows it every list file. */
 #include <stddef.h>
 #include <stdint.h>
@@ -41,8 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct tsn_diags diags;
     tsn_diags_init(&diags);
-    struct tsn_program *prog =
-        tsn_pack_compile("fuzz.yaml", (const char *)data, len, open_rest, &rest, &diags);
+    struct tsn_program *prog = tsn_pack_check("fuzz.yaml", (const char *)data, len, open_rest,
+                                              &rest, TSN_PACK_LINT | TSN_PACK_PORTABLE, &diags);
     TSN_MUST((prog == NULL) == (diags.n_errors > 0));
     tsn_program_free(prog);
     tsn_diags_free(&diags);

@@ -119,8 +119,15 @@ says "check says all that is wrong with a pack, with places and nearest names" 1
     'bad.yaml: refused, [0-9]+ errors')" "$tocsin" check bad.yaml
 says "one bad pack among sound ones" 1 'bad.yaml: refused' "$tocsin" check pack.yaml bad.yaml
 says "a sound pack, in sentences" 0 "$(printf '%s\n' 'pack corner, version 1' 'f.calls_10m +count')" "$tocsin" check pack.yaml
-says "... and quietly" 0 '' "$tocsin" check --quiet pack.yaml
+says "... and quietly" 0 '' "$tocsin" check --quiet "$TSN_SOURCE_DIR/rules/packs/terminal/terminal.yaml"
 [ ! -s said ] || not_ok "--quiet says nothing about a sound pack" "$(cat said)"
+sed "s/f.calls_10m >= 1/f.calls_10m >= 1 \&\& pay.amount \/ f.calls_10m > 2/" "$data/pack.yaml" >odd.yaml
+says "a warning has its place and refuses nothing" 0 "$(printf '%s\n' \
+    'odd.yaml:[0-9]+:[0-9]+: warning: an int divided by an int drops the fraction' '^ +\^$' 'pack corner')" "$tocsin" check odd.yaml
+says "... but under --strict" 1 'odd.yaml: refused, [0-9]+ warnings? and --strict' "$tocsin" check --strict odd.yaml
+says "check --portable says what standard CEL does not have" 0 \
+    'terminal.yaml:[0-9]+:[0-9]+: warning: not standard CEL: coalesce\(\) is tocsin.s own' \
+    "$tocsin" check --portable "$TSN_SOURCE_DIR/rules/packs/terminal/terminal.yaml"
 refused "a pack with errors stops a replay as well" 3 "bad.yaml:25:.*calle" 's/^pack: .*/pack: bad.yaml/'
 mkdir -p parts
 sed -n '1,/^events:/{/^events:/!p}' "$data/pack.yaml" >split.yaml

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "connectors/file/pack_file.h"
+#include "rules/pack/pack.h"
 #include "rules/program/program.h"
 
 static size_t check_all(const char *pattern)
@@ -20,7 +21,7 @@ static size_t check_all(const char *pattern)
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct tsn_diags diags;
         tsn_diags_init(&diags);
-        struct tsn_program *prog = tsn_pack_file_load(found.gl_pathv[i], &diags);
+        struct tsn_program *prog = tsn_pack_file_check(found.gl_pathv[i], TSN_PACK_LINT, &diags);
         tsn_diags_print(&diags, stderr);
         assert_non_null(prog);
         assert_int_equal(diags.n, 0);
