@@ -210,8 +210,9 @@ static void print_alert(FILE *out, const struct tsn_program *prog, const struct 
     for (uint32_t i = 0; i < alert->n_hits; i++) {
         const struct tsn_alert_hit *hit = &alert->hits[i];
         if (hit->current && hit->rule != TSN_NONE) { /* a score is no rule's hit */
-            fprintf(out, "    %s: %.*s\n", prog->rules[hit->rule].id, (int)hit->reason.len,
-                    hit->reason.p);
+            fprintf(out, "    %s%s%s: %.*s\n", prog->rules[hit->rule].id,
+                    hit->for_each ? " to each of " : "", hit->for_each ? hit->for_each : "",
+                    (int)hit->reason.len, hit->reason.p);
         }
     }
 }

@@ -205,6 +205,12 @@ static void every_kind_of_alert_satisfies_the_closed_schema(void **state)
     hits[0].rule = TSN_NONE;
     message = written(*state, &by_score);
     assert_by_schema(&message);
+    assert_null(strstr(message.value, "member_of"));
+    struct tsn_alert handed_out = sample();
+    hits[0].for_each = "reached_7d";
+    message = written(*state, &handed_out);
+    assert_by_schema(&message);
+    assert_non_null(strstr(message.value, "\"member_of\":\"reached_7d\""));
 }
 
 static void the_schema_checker_refuses_what_the_schema_does(void **state)

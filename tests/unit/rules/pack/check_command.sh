@@ -27,6 +27,8 @@ check "$root/rules/packs/telecom-bank.yaml"
 ok 'a sound pack is exit code 0' [ "$code" = 0 ]
 ok 'each feature is printed as one sentence' \
     grep -q '^  f.since_sim_swap  *time since the last line_lifecycle by msisdn where .* last 72h$' "$work/out"
+ok 'what is handed out to whom is a sentence too' \
+    grep -q '^  one-ring-recognised: for each of f.lines_rung_1h a hit in wangiri$' "$work/out"
 ok 'a sound pack says nothing on stderr' [ ! -s "$work/err" ]
 
 check --quiet "$root/rules/packs/telecom-bank.yaml"
