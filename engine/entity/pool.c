@@ -11,9 +11,10 @@ struct tsn_pool_block {
 };
 
 enum {
-    FINE_BYTES = 256,        /* below: classes of 16 bytes */
-    LARGE_BYTES = 32 * 1024, /* above: malloc */
-    CHUNK_BYTES = 2 * 1024 * 1024,
+    FINE_BYTES = 256,         /* below: classes of 16 bytes */
+    LARGE_BYTES = 512 * 1024, /* above: from the system, each by itself */
+    HUGE_PAGE = 2 * 1024 * 1024,
+    CHUNK_BYTES = 8 * HUGE_PAGE,
 };
 
 /* Under AddressSanitizer every block is its own allocation, so that a use after
@@ -69,13 +70,21 @@ size_t tsn_pool_size(size_t bytes)
     return rounded;
 }
 
+/* Memory that the kernel may back by huge pages: asking ahead for a line is in vain on
+ * a page that the processor must first look up. */
+static void *huge_pages(size_t bytes)
+{
+    void *memory = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    TSN_MUST_ALLOC(memory);
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
 static void *carve(struct tsn_pool *pool, size_t bytes)
 {
     if (pool->rest < bytes) {
-        /* The rest of the old chunk is lost: at most 32 KiB in 2 MiB. */
-        struct tsn_pool_block *chunk = aligned_alloc(CHUNK_BYTES, CHUNK_BYTES);
-        TSN_MUST_ALLOC(chunk);
-        madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE);
+        /* The rest of the old chunk is lost: at most 512 KiB in 16 MiB. */
+        struct tsn_pool_block *chunk = huge_pages(CHUNK_BYTES);
         chunk->next = pool->chunks;
         pool->chunks = chunk;
         pool->next = (uint8_t *)chunk + 64;
@@ -93,7 +102,7 @@ void *tsn_pool_alloc(struct tsn_pool *pool, size_t bytes)
     size_t rounded = tsn_pool_size(bytes);
     pool->used_bytes += rounded;
     if (rounded > LARGE_BYTES || POOL_EVERY_BLOCK_ALONE) {
-        void *large = malloc(rounded);
+        void *large = POOL_EVERY_BLOCK_ALONE ? malloc(rounded) : huge_pages(rounded);
         TSN_MUST_ALLOC(large);
         pool->n_grown++;
         return large;

@@ -1,9 +1,9 @@
-/* Pool: blocks of state, by size class, from 1 MiB chunks.
+/* Pool: blocks of state, by size class, from 16 MiB chunks.
  *
  * State is millions of small blocks that live for hours and change size; malloc
  * spends 16 bytes on each and cannot say how much is in use. A pool knows both
- * and gives huge pages to the kernel's discretion. Blocks above 32 KiB come from
- * malloc. Callers keep the size of what they hold: a block has no header.
+ * and gives huge pages to the kernel's discretion. Blocks above 512 KiB come from
+ * the system one by one. Callers keep the size of what they hold: a block has no header.
  * Not thread-safe; a pool belongs to one engine.
  */
 #ifndef TSN_ENGINE_ENTITY_POOL_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TSN_POOL_CLASSES = 48 };
+enum { TSN_POOL_CLASSES = 64 };
 
 struct tsn_pool_block;
 
@@ -28,7 +28,7 @@ struct tsn_pool {
 void tsn_pool_init(struct tsn_pool *pool);
 
 /* All blocks must have been given back, or be forgotten by their holders: blocks
- * up to 32 KiB vanish with the pool, larger ones are the holder's to free. */
+ * up to 512 KiB vanish with the pool, larger ones are the holder's to free. */
 void tsn_pool_end(struct tsn_pool *pool);
 
 /* What a block of `bytes` really holds: sizes are rounded up to their class. */
