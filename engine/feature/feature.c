@@ -20,6 +20,31 @@ static void conds_new(struct tsn_features *feat)
     }
 }
 
+/* Room for the visits and rows of a chunk in any of the streams. */
+static void visits_new(struct tsn_features *feat)
+{
+    size_t n_visits = 1;
+    size_t n_words = 1;
+    size_t n_readings = 1;
+    for (int s = 0; s < feat->plan.n_streams; s++) {
+        const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+        size_t stride = stream->layout.stride;
+        n_words = stride > n_words ? stride : n_words;
+        for (int t = 0; t < feat->prog->n_types; t++) {
+            const struct tsn_plan_reads *reads = &stream->reads[t];
+            n_visits = reads->n_steps > n_visits ? reads->n_steps : n_visits;
+            for (unsigned i = 0; i < reads->n_steps; i++) {
+                size_t n = (size_t)reads->steps[i].n_before + reads->steps[i].n_after;
+                n_readings = n > n_readings ? n : n_readings;
+            }
+        }
+    }
+    struct tsn_arena *memory = &feat->memory;
+    feat->visits = tsn_arena_alloc(memory, TSN_WALK_CHUNK * n_visits * sizeof *feat->visits);
+    feat->made = tsn_arena_alloc(memory, TSN_WALK_CHUNK * n_words * sizeof *feat->made);
+    feat->readings = tsn_arena_alloc(memory, n_readings * sizeof *feat->readings);
+}
+
 void tsn_features_enter(struct tsn_features *feat, const struct tsn_program *prog,
                         const struct tsn_plan_group *groups, size_t n_groups, uint32_t next_group)
 {
@@ -28,6 +53,7 @@ void tsn_features_enter(struct tsn_features *feat, const struct tsn_program *pro
     tsn_arena_init(&feat->memory, 0);
     feat->types = tsn_arena_zalloc(&feat->memory, (size_t)prog->n_types + 1, sizeof *feat->types);
     conds_new(feat);
+    visits_new(feat);
 }
 
 void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog,
@@ -211,25 +237,38 @@ static void slots_clear(struct tsn_features *feat, int t, uint32_t n)
     }
 }
 
-/* Rows [from, to) of a type: slots of the table are asked for, then records, then
- * the cells that the records lead to. */
-static void records_resolve(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
-                            uint32_t to)
+/* ---- records ahead: each step asks for what the next one reads ------------------------ */
+
+static void slots_ask(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
+                      uint32_t to)
 {
     for (uint32_t i = from; i < to; i++) {
         tsn_table_prefetch(table, rows->keys[i]);
     }
+}
+
+static void records_ask(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
+                        uint32_t to)
+{
     for (uint32_t i = from; i < to; i++) {
         if (rows->keys[i].lo | rows->keys[i].hi) {
             __builtin_prefetch(tsn_table_peek(table, rows->keys[i]));
         }
     }
+}
+
+/* The records, and those of their cells asked for that are visited under the key. */
+static void records_find(const struct tsn_table *table, struct tsn_key_rows *rows, uint64_t streams,
+                         uint32_t from, uint32_t to)
+{
     for (uint32_t i = from; i < to; i++) {
         bool missing = (rows->keys[i].lo | rows->keys[i].hi) == 0;
         struct tsn_entity *entity = missing ? NULL : tsn_table_find(table, rows->keys[i]);
         rows->records[i] = entity;
-        for (unsigned k = 0; entity && k < TSN_ENTITY_INLINE; k++) {
-            __builtin_prefetch(entity->cells[k]);
+        for (unsigned k = 0; entity && k < entity->n && k < TSN_ENTITY_INLINE; k++) {
+            if (streams >> (entity->streams[k] % 64) & 1) {
+                __builtin_prefetch(entity->cells[k], 1);
+            }
         }
     }
 }
@@ -239,7 +278,7 @@ static void keys_make(struct tsn_features *feat, int t, uint32_t n)
 {
     const struct tsn_plan_type *plan = &feat->plan.types[t];
     struct tsn_feature_type *of = &feat->types[t];
-    of->n_resolved = 0;
+    memset(of->n_done, 0, sizeof of->n_done);
     for (int k = 0; k < plan->n_keys; k++) {
         const struct tsn_plan_key *key = &plan->keys[k];
         struct tsn_key_rows *rows = &of->keys[k];
@@ -260,26 +299,45 @@ static void keys_make(struct tsn_features *feat, int t, uint32_t n)
     }
 }
 
-/* Looks up the entities of rows up to `to` of the batch, once each. */
-static void keys_resolve(struct tsn_features *feat, const struct tsn_batch *batch, uint32_t to)
+/* One step for the rows of the batch up to `to`, once each. */
+static void keys_step(struct tsn_features *feat, const struct tsn_batch *batch, uint32_t to,
+                      enum tsn_resolve step)
 {
     for (int t = 0; t < feat->prog->n_types; t++) {
         const struct tsn_type_rows *rows = &batch->types[t];
         struct tsn_feature_type *of = &feat->types[t];
-        uint32_t from = rows->n ? of->n_resolved : 0;
+        if (rows->n == 0) {
+            continue;
+        }
+        uint32_t from = of->n_done[step];
         uint32_t end = from;
         while (end < rows->n && rows->row[end] < to) {
             end++;
         }
+        of->n_done[step] = end;
         for (int k = 0; end > from && k < feat->plan.types[t].n_keys; k++) {
-            if (feat->plan.types[t].keys[k].n_by == 1) {
-                records_resolve(&feat->entities, &of->keys[k], from, end);
+            const struct tsn_plan_key *key = &feat->plan.types[t].keys[k];
+            if (key->n_by > 1) {
+                continue;
+            }
+            if (step == TSN_RESOLVE_SLOTS) {
+                slots_ask(&feat->entities, &of->keys[k], from, end);
+            } else if (step == TSN_RESOLVE_RECORDS) {
+                records_ask(&feat->entities, &of->keys[k], from, end);
+            } else {
+                records_find(&feat->entities, &of->keys[k], key->streams, from, end);
             }
         }
-        if (rows->n) {
-            of->n_resolved = end;
-        }
     }
+}
+
+/* Rows up to `to` are about to be walked: their records are found, and those of the
+ * chunks behind are asked for, so that every answer has a chunk's time to come. */
+static void keys_resolve(struct tsn_features *feat, const struct tsn_batch *batch, uint32_t to)
+{
+    keys_step(feat, batch, to + 3 * TSN_WALK_CHUNK, TSN_RESOLVE_SLOTS);
+    keys_step(feat, batch, to + 2 * TSN_WALK_CHUNK, TSN_RESOLVE_RECORDS);
+    keys_step(feat, batch, to + TSN_WALK_CHUNK, TSN_RESOLVE_FIND);
 }
 
 void tsn_features_begin(struct tsn_features *feat, const struct tsn_batch *batch)
@@ -313,8 +371,7 @@ const struct tsn_column *tsn_features_inputs(const struct tsn_features *feat, in
 
 static void level_columns(const struct tsn_walk *walk, int l)
 {
-    /* Entities and cells touched by one stream are still near when the next comes. */
-    enum { CHUNK = 128 };
+    enum { CHUNK = TSN_WALK_CHUNK };
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_level *level = &feat->plan.levels[l];
     for (int k = 0; k < feat->plan.n_kinds; k++) {

@@ -26,11 +26,29 @@ struct tsn_key_rows {
     tsn_event_ms *newest_ms; /* kinds with `seen`: what a row reads as of */
 };
 
+/* The steps from a key to its cells. */
+enum tsn_resolve { TSN_RESOLVE_SLOTS, TSN_RESOLVE_RECORDS, TSN_RESOLVE_FIND, TSN_RESOLVE_STEPS };
+
 struct tsn_feature_type {
     struct tsn_column *inputs; /* fields, then slots; NULL before the first row */
     struct tsn_key_rows *keys;
-    uint32_t n_resolved; /* rows whose records have been looked up */
+    uint32_t n_done[TSN_RESOLVE_STEPS]; /* rows of the batch that each step has done */
 };
+
+/* A visit to come: see visit.c. */
+struct tsn_walk_visit {
+    struct tsn_key_rows *keys; /* under which the entity is found */
+    const struct tsn_plan_step *step;
+    const uint64_t *row; /* to be written, or NULL */
+    tsn_event_ms time_ms;
+    uint32_t r;  /* of the batch ... */
+    uint32_t at; /* ... and of its type */
+    bool read;   /* the step's items are */
+};
+
+/* Rows that are walked through all streams of a level before the next: entities and
+ * cells touched by one stream are still near when the next comes. */
+enum { TSN_WALK_CHUNK = 64 };
 
 /* Filters of one stream, as bitmaps over the rows of its event type. */
 struct tsn_stream_conds {
@@ -91,8 +109,11 @@ struct tsn_features {
     uint64_t row[64 + 2];           /* a row in the making */
     const struct tsn_batch *batch;  /* the last one walked, and its statuses */
     const uint8_t *status;
-    uint64_t batch_order;      /* of its first row */
-    struct tsn_value *members; /* [TSN_SET_MAX], made on first use */
+    uint64_t batch_order;          /* of its first row */
+    struct tsn_value *members;     /* [TSN_SET_MAX], made on first use */
+    struct tsn_walk_visit *visits; /* of a chunk in one stream */
+    uint64_t *made;                /* rows of a chunk */
+    struct tsn_reading *readings;  /* of one visit */
 };
 
 void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog,

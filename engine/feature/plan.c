@@ -158,6 +158,7 @@ static void streams_group(struct tsn_plan *plan, const struct tsn_plan_order *or
         stream->max_keys = first->max_keys;
         TSN_MUST(!stream->pair || stream->max_keys > 0);
         tsn_plan_stream(plan, stream, features, n_features);
+        stream->stepwise = !stream->pair && !stream->set && stream->layout.n_texts == 0;
     }
     TSN_MUST(plan->n_streams < UINT16_MAX);
 }
@@ -241,6 +242,55 @@ static struct tsn_plan_reads reads_of(struct tsn_plan *plan, int stream, int typ
     return reads;
 }
 
+static struct tsn_plan_step step_of(struct tsn_plan *plan, const struct tsn_plan_visit *visit,
+                                    bool before, bool after, bool writes)
+{
+    struct tsn_plan_step step = {.key = visit->key, .writes = writes};
+    step.n_before = before ? visit->n_before : 0;
+    step.n_after = after ? visit->n_after : 0;
+    size_t n = (size_t)step.n_before + step.n_after;
+    uint16_t *items = tsn_arena_alloc(&plan->arena, (n + 1) * sizeof *items);
+    struct tsn_plan_item *outputs = tsn_arena_alloc(&plan->arena, (n + 1) * sizeof *outputs);
+    for (unsigned i = 0; i < n; i++) {
+        outputs[i] =
+            i < step.n_before ? visit->before[i] : visit->after[i - (unsigned)step.n_before];
+        items[i] = outputs[i].item;
+    }
+    step.items = items;
+    step.outputs = outputs;
+    return step;
+}
+
+/* Reads before the row is written, the write with the reads under the same key, the
+ * other reads after it. Two keys of a row may be one entity. */
+static void steps_plan(struct tsn_plan *plan, const struct tsn_plan_stream *stream, int type,
+                       struct tsn_plan_reads *reads)
+{
+    size_t n = 2 * (size_t)reads->n + 1;
+    struct tsn_plan_step *steps = tsn_arena_zalloc(&plan->arena, n, sizeof *steps);
+    bool writes = stream->event == type;
+    const struct tsn_plan_visit none = {.key = stream->key};
+    const struct tsn_plan_visit *own = &none;
+    for (unsigned v = 0; v < reads->n; v++) {
+        const struct tsn_plan_visit *visit = &reads->visits[v];
+        if (writes && visit->key == stream->key) {
+            own = visit;
+        } else if (visit->n_before) {
+            steps[reads->n_steps++] = step_of(plan, visit, true, !writes, false);
+        }
+    }
+    if (writes) {
+        steps[reads->n_steps++] = step_of(plan, own, true, true, true);
+    }
+    for (unsigned v = 0; v < reads->n; v++) {
+        const struct tsn_plan_visit *visit = &reads->visits[v];
+        if (visit != own && visit->n_after && (writes || visit->n_before == 0)) {
+            steps[reads->n_steps++] = step_of(plan, visit, false, true, false);
+        }
+    }
+    reads->steps = steps;
+}
+
 static void visits_plan(struct tsn_plan *plan, const struct tsn_plan_order *order)
 {
     const struct tsn_program *prog = plan->prog;
@@ -277,6 +327,10 @@ static void visits_plan(struct tsn_plan *plan, const struct tsn_plan_order *orde
             }
             struct tsn_plan_reads *reads = (struct tsn_plan_reads *)stream->reads;
             reads[t] = reads_of(plan, s, t, homes, slot_keys);
+            steps_plan(plan, stream, t, &reads[t]);
+            for (unsigned i = 0; i < reads[t].n_steps; i++) {
+                keys.keys[reads[t].steps[i].key].streams |= UINT64_C(1) << (s % 64);
+            }
         }
         struct tsn_plan_key *kept =
             tsn_arena_alloc(&plan->arena, ((size_t)keys.n + 1) * sizeof *kept);

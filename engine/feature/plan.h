@@ -29,6 +29,7 @@ struct tsn_plan_key {
     int kind;              /* index into kinds */
     int owner;             /* key of by[0] alone; itself when n_by is 1 */
     int parts[TSN_BY_MAX]; /* keys of each field alone */
+    uint64_t streams;      /* whose cells are visited under it: bit s % 64 */
 };
 
 struct tsn_plan_kind {
@@ -52,9 +53,21 @@ struct tsn_plan_visit {
     const struct tsn_plan_item *after;
 };
 
+/* What a row of an event type does at one entity in a stream, as one visit to its
+ * cell (tsn_window_pass). */
+struct tsn_plan_step {
+    int key;
+    bool writes; /* the row is written here, if it is */
+    uint16_t n_before, n_after;
+    const uint16_t *items;               /* [n_before + n_after] of the layout */
+    const struct tsn_plan_item *outputs; /* where their values go */
+};
+
 struct tsn_plan_reads {
     uint16_t n;
+    uint16_t n_steps;
     const struct tsn_plan_visit *visits;
+    const struct tsn_plan_step *steps; /* in order: as the visits do, one by one */
 };
 
 /* A value that rows keep. */
@@ -65,6 +78,7 @@ struct tsn_plan_value {
     uint64_t present;   /* bit set when the row has it; 0: always has */
     uint64_t wanted_by; /* bits of the filters whose features use it */
     bool always_wanted; /* rows have no bits: all use it */
+    bool direct;        /* the cell's 8 bytes as they are */
 };
 
 struct tsn_plan_stream {
@@ -84,6 +98,7 @@ struct tsn_plan_stream {
     const struct tsn_plan_value *values;
     const int *features; /* [n_items] of the program */
     struct tsn_window_layout layout;
+    bool stepwise;                      /* by steps; else row by row: pairs, sets, text */
     const struct tsn_plan_reads *reads; /* [n_types] */
 };
 

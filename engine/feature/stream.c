@@ -45,7 +45,13 @@ static struct tsn_plan_value *value_of(struct draft *draft, const struct tsn_fea
         }
     }
     struct tsn_plan_value *value = &draft->values[draft->stream->n_values++];
-    *value = (struct tsn_plan_value){.field = feature->field, .kind = kind};
+    enum tsn_rep rep = draft->prog->types[feature->event].fields[feature->field].rep;
+    *value = (struct tsn_plan_value){
+        .field = feature->field,
+        .kind = kind,
+        .direct = kind == TSN_WINDOW_DOUBLE ||
+                  (kind == TSN_WINDOW_INTEGER && rep != TSN_REP_BOOL && rep != TSN_REP_ENUM),
+    };
     return value;
 }
 
@@ -170,8 +176,8 @@ static void item_fill(struct draft *draft, const struct tsn_feature *feature,
     item->lane = lane_of(layout, feature);
     item->unit = 1.0;
     int cond = cond_of(draft, feature->where);
-    if (draft->stream->n_conds > 1) {
-        item->need |= UINT64_C(1) << cond;
+    if (draft->stream->n_conds > 1 && feature->where != TSN_EXPR_NONE) {
+        item->need |= UINT64_C(1) << cond; /* every row passes no filter */
     }
     struct tsn_plan_value *text;
     struct tsn_plan_value *value = values_of(draft, feature, &text);
@@ -200,6 +206,13 @@ static void item_fill(struct draft *draft, const struct tsn_feature *feature,
                             feature->agg == TSN_AGG_STDDEV);
 }
 
+/* The bit that every row of the stream has, in its identity: records hold it. */
+static uint64_t no_filter_bit(struct draft *draft, const struct tsn_feature *feature)
+{
+    bool has = draft->stream->n_conds > 1 && feature->where == TSN_EXPR_NONE;
+    return has ? UINT64_C(1) << cond_of(draft, feature->where) : 0;
+}
+
 void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int *features, int n)
 {
     struct tsn_arena *arena = &plan->arena;
@@ -224,9 +237,10 @@ void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int 
         const struct tsn_feature *feature = &plan->prog->features[features[i]];
         item_fill(&draft, feature, &stream->layout.items[i]);
         uint64_t parts[] = {identity, feature->identity, stream->layout.items[i].word,
-                            stream->layout.items[i].need};
+                            stream->layout.items[i].need | no_filter_bit(&draft, feature)};
         identity = XXH3_64bits(parts, sizeof parts);
     }
+    tsn_window_arrange(&stream->layout);
     stream->identity = identity;
     stream->salt = XXH3_64bits(&identity, sizeof identity);
     stream->features = features;

@@ -1,62 +1,16 @@
-/* Walk: the rows of a batch through one stream. See plan.h for the order.
- *
- * This is the hot loop of the engine. Keys were resolved for the whole batch
- * (feature.c); here each row's cell is prefetched a few rows ahead, because at a
- * million entities every one is a cache miss.
+/* Walk: the rows of a batch through one stream, row by row and part by part. See plan.h
+ * for the order. Most streams go by visits (visit.c), which do the same faster; this way
+ * serves entries by several fields, sets, text, and programs that are rowwise.
  */
 #include <string.h>
 
 #include "engine/engine.h"
 #include "engine/entity/key.h"
 #include "engine/feature/feature.h"
+#include "engine/feature/walk.h"
 #include "rules/must/must.h"
 
-/* Rows between asking for a cell's newest rows and touching them. */
-enum { AHEAD = 6 };
-
-static bool key_missing(struct tsn_key key)
-{
-    return (key.lo | key.hi) == 0;
-}
-
 /* ---- finding ------------------------------------------------------------------ */
-
-static void *record_live(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t at,
-                         struct tsn_key key)
-{
-    struct tsn_key *record = rows->records[at];
-    if (record && record->lo == key.lo && record->hi == key.hi) {
-        return record;
-    }
-    rows->records[at] = tsn_table_find(table, key);
-    return rows->records[at];
-}
-
-static struct tsn_entity *entity_find(struct tsn_features *feat, struct tsn_key_rows *rows,
-                                      uint32_t at)
-{
-    return record_live(&feat->entities, rows, at, rows->keys[at]);
-}
-
-static struct tsn_entity *entity_for_write(struct tsn_features *feat, struct tsn_key_rows *rows,
-                                           uint32_t at)
-{
-    struct tsn_entity *entity = entity_find(feat, rows, at);
-    if (!entity) {
-        entity = tsn_features_entity(feat, rows->keys[at]);
-        rows->records[at] = entity;
-    } else if (entity->changed != feat->epoch) {
-        tsn_features_touch(feat, entity);
-    }
-    return entity;
-}
-
-static void newest_raise(struct tsn_entity *entity, tsn_event_ms time_ms)
-{
-    if (time_ms > entity->newest_ms) {
-        entity->newest_ms = time_ms;
-    }
-}
 
 /* The entry itself is not resolved ahead for a stream that has several: keys are
  * salted by stream. */
@@ -84,8 +38,8 @@ static struct tsn_cell *cell_find(struct tsn_features *feat, int s, struct tsn_k
 
 /* ---- reading ------------------------------------------------------------------ */
 
-static void slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32_t at,
-                      const struct tsn_reading *reading)
+void tsn_walk_slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32_t at,
+                        const struct tsn_reading *reading)
 {
     if (reading->state != TSN_STATE_VALUE) {
         if (reading->state == TSN_STATE_ERROR) {
@@ -121,19 +75,6 @@ static void slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32
     case TSN_REP_LIST:
     case TSN_REP_NULL:
         TSN_MUST(!"a feature with state has this representation");
-    }
-}
-
-static inline void item_give(struct tsn_features *feat, const struct tsn_plan_item *item,
-                             struct tsn_column *slots, uint32_t at,
-                             const struct tsn_reading *reading)
-{
-    struct tsn_column *slot = &slots[item->slot];
-    if (item->wide && reading->state == TSN_STATE_VALUE) {
-        slot->i64[at] = reading->i;
-        tsn_bits_set(slot->valid, at);
-    } else {
-        slot_give(feat, slot, at, reading);
     }
 }
 
@@ -218,36 +159,41 @@ static uint64_t value_word(struct tsn_features *feat, const struct tsn_plan_valu
         return tsn_key_word(column, at);
     case TSN_WINDOW_TEXT:
         return text_word(feat, &column->str[at]);
-    case TSN_WINDOW_INTEGER:
-        break;
+    case TSN_WINDOW_INTEGER: /* a bool or an enum: the others are direct */
     case TSN_WINDOW_DOUBLE:
-        return (uint64_t)column->i64[at]; /* the double's bits */
+        break;
     }
     return column->rep == TSN_REP_ENUM ? column->code[at] : tsn_key_word(column, at);
 }
 
-/* The row as the stream keeps it, in feat->row. */
-static void row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                     const struct tsn_row *row, uint64_t conds, uint64_t order)
+void tsn_walk_row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                       const struct tsn_row *row, uint64_t conds, uint64_t *to)
 {
     const struct tsn_column *fields = feat->types[row->type].inputs;
-    feat->row[0] = (uint64_t)row->time_ms;
+    to[0] = (uint64_t)row->time_ms;
     uint64_t bits = conds;
     for (int v = 0; v < stream->n_values; v++) {
         const struct tsn_plan_value *value = &stream->values[v];
         const struct tsn_column *column = &fields[value->field];
-        feat->row[value->word] = 0;
+        to[value->word] = 0;
         if (tsn_bits_get(column->valid, row->at) &&
             (value->always_wanted || (conds & value->wanted_by) || value->present == 0)) {
-            feat->row[value->word] = value_word(feat, value, column, row->at);
+            to[value->word] = value->direct ? (uint64_t)column->i64[row->at]
+                                            : value_word(feat, value, column, row->at);
             bits |= value->present;
         }
     }
     if (stream->layout.has_bits) {
-        feat->row[1] = bits;
+        to[1] = bits;
     }
+}
+
+/* A row of a set says after which rows it was written. */
+static void order_note(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                       uint64_t order)
+{
     if (stream->set) {
-        feat->row[stream->layout.order] = order;
+        feat->row[stream->layout.order] = order + 1;
     }
 }
 
@@ -315,7 +261,8 @@ static struct tsn_cell *row_write(const struct tsn_walk *walk, int s, uint32_t r
         dead_ms = tsn_features_dead(feat, walk->before_ms[0], stream->layout.keep_ms);
     }
     if (!stream->pair) {
-        row_make(feat, stream, row, conds, order + 1);
+        tsn_walk_row_make(feat, stream, row, conds, feat->row);
+        order_note(feat, stream, order);
         cell_write(feat, stream, (struct tsn_cell **)place, dead_ms);
         return *place;
     }
@@ -327,7 +274,8 @@ static struct tsn_cell *row_write(const struct tsn_walk *walk, int s, uint32_t r
     if (!pair) {
         return NULL;
     }
-    row_make(feat, stream, row, conds, order + 1);
+    tsn_walk_row_make(feat, stream, row, conds, feat->row);
+    order_note(feat, stream, order);
     cell_write(feat, stream, (struct tsn_cell **)&pair->cell, dead_ms);
     return pair->cell;
 }
@@ -351,18 +299,6 @@ void tsn_walk_conds(const struct tsn_walk *walk, int s)
         }
     }
     conds->ready = true;
-}
-
-static uint64_t conds_at(const struct tsn_plan_stream *stream, const struct tsn_stream_conds *conds,
-                         uint32_t at)
-{
-    uint64_t word = 0;
-    for (int c = 0; c < stream->n_conds; c++) {
-        bool holds = !conds->value[c] ||
-                     (tsn_bits_get(conds->value[c], at) && tsn_bits_get(conds->valid[c], at));
-        word |= (uint64_t)holds << c;
-    }
-    return word;
 }
 
 void tsn_walk_row(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds)
@@ -395,50 +331,17 @@ void tsn_walk_row(const struct tsn_walk *walk, int s, uint32_t r, uint64_t conds
     }
 }
 
-static void cell_ahead(const struct tsn_walk *walk, int s, const struct tsn_row *row, int key)
-{
-    const struct tsn_key_rows *keys = &walk->feat->types[row->type].keys[key];
-    struct tsn_entity *entity = keys->records[row->at];
-    void **place = entity ? tsn_entity_cell(entity, (uint16_t)s) : NULL;
-    if (place) {
-        const struct tsn_cell *cell = *place;
-        __builtin_prefetch(tsn_cell_row(cell, &walk->feat->plan.streams[s].layout, cell->n), 1);
-        if (cell->runs) {
-            __builtin_prefetch(cell->runs);
-            __builtin_prefetch((const char *)cell->runs + 64);
-        }
-    }
-}
-
-/* Asks for the newest rows of the cells that row r will touch; the cells are near
- * since their entities were resolved. Records are only hints here: an entity is not
- * freed within a batch. */
-static void row_ahead(const struct tsn_walk *walk, int s, uint32_t r)
-{
-    const struct tsn_plan_stream *stream = &walk->feat->plan.streams[s];
-    const struct tsn_row *row = &walk->batch->rows[r];
-    const struct tsn_plan_reads *reads = &stream->reads[row->type];
-    bool writes = row->type == stream->event;
-    if (writes) {
-        cell_ahead(walk, s, row, stream->key);
-    }
-    for (unsigned v = 0; v < reads->n; v++) {
-        if (!writes || reads->visits[v].key != stream->key) {
-            cell_ahead(walk, s, row, reads->visits[v].key);
-        }
-    }
-}
-
 void tsn_walk_stream(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     const struct tsn_batch *batch = walk->batch;
     tsn_walk_conds(walk, s);
+    if (stream->stepwise) {
+        tsn_visits_walk(walk, s, from, to);
+        return;
+    }
     for (uint32_t r = from; r < to; r++) {
-        if (!stream->pair && r + AHEAD < to) {
-            row_ahead(walk, s, r + AHEAD);
-        }
         const struct tsn_row *row = &batch->rows[r];
         bool writes = row->type == stream->event;
         if (walk->status[r] == TSN_ROW_DUPLICATE || (!writes && stream->reads[row->type].n == 0)) {

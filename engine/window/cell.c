@@ -147,6 +147,21 @@ static void room_for_one(struct tsn_cell **cell, const struct tsn_window_layout 
     move_to(cell, layout, pool, (uint64_t)at->n + at->n / 2 + 2);
 }
 
+void tsn_cell_append(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms)
+{
+    room_for_one(cell, layout, pool, dead_ms);
+    struct tsn_cell *at = *cell;
+    uint64_t *to = row_at(at, layout, at->n);
+    for (unsigned w = 0; w < layout->stride; w++) {
+        to[w] = row[w];
+    }
+    at->n++;
+    if (!at->runs && at->n > TSN_WINDOW_SCAN_MAX) {
+        tsn_runs_new(at, layout, pool);
+    }
+}
+
 void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
                     struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms)
 {

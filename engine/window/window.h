@@ -46,12 +46,13 @@ struct tsn_window_item {
     uint8_t lane;
     uint8_t word; /* of the value in a row; 0 when the aggregate has none */
     bool is_double;
-    bool plain;    /* read off the lane's edges: no total to keep */
-    bool scanned;  /* sums of doubles: added up on every read, in order */
-    uint8_t text;  /* set of strings: the word of the member itself; 0: it is `word` */
-    uint16_t max;  /* set: members at most */
-    double unit;   /* 10^scale: what an average of money is divided by */
-    uint64_t need; /* bits a row must have to count */
+    bool plain;        /* read off the lane's edges: no total to keep */
+    bool scanned;      /* sums of doubles: added up on every read, in order */
+    uint8_t text;      /* set of strings: the word of the member itself; 0: it is `word` */
+    uint16_t max;      /* set: members at most */
+    uint16_t total_at; /* of its running total; by tsn_window_arrange */
+    double unit;       /* 10^scale: what an average of money is divided by */
+    uint64_t need;     /* bits a row must have to count */
 };
 
 /* An interval: (now - delay - window, now - delay]. */
@@ -61,6 +62,7 @@ struct tsn_window_lane {
     bool seen;      /* now is the entity's newest time, not the event's */
     uint16_t first; /* its items are contiguous */
     uint16_t n;
+    uint32_t kept; /* which of them have a running total; by tsn_window_arrange */
 };
 
 struct tsn_window_layout {
@@ -75,7 +77,13 @@ struct tsn_window_layout {
     tsn_duration_ms keep_ms; /* largest window + delay */
     struct tsn_window_item *items;
     struct tsn_window_lane *lanes;
+    /* By tsn_window_arrange: */
+    uint32_t runs_bytes;
+    bool in_order; /* all lanes read as of the event's own time: see tsn_window_pass */
 };
+
+/* Fills what follows from items and lanes. A lane has at most 32 items. */
+void tsn_window_arrange(struct tsn_window_layout *layout);
 
 struct tsn_runs;
 
@@ -144,6 +152,32 @@ void tsn_window_read_total(const struct tsn_window_view *view, const struct tsn_
 /* The value of an item over no rows. */
 void tsn_window_empty(const struct tsn_window_item *item, struct tsn_reading *out);
 
+/* One visit of a row to a cell, in the order of the semantics: read `before`, write,
+ * read `after`. */
+struct tsn_window_pass {
+    tsn_event_ms time_ms;
+    const uint64_t *row;  /* to be written, without text; NULL: only read */
+    tsn_event_ms dead_ms; /* as tsn_cell_write has it */
+    uint16_t n_before, n_after;
+    const uint16_t *items; /* before, then after; items of a lane together */
+};
+
+/* The whole visit at once, when no row and no read of the cell is newer: nearly
+ * always, and a third of the work of its parts. False, and nothing done, when one is:
+ * then the parts above. out: [n_before + n_after]. */
+bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool, const struct tsn_window_pass *pass,
+                     struct tsn_reading *out);
+
+/* Asks for the memory of a visit to come, in three steps that each need what the one
+ * before asked for, some rows apart: the newest rows and the totals; the oldest rows
+ * of the lanes; tallies and extremes. The last two are for cells with totals. row: as
+ * will be written, or NULL. */
+void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout);
+void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout);
+void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                             const uint64_t *row, tsn_event_ms time_ms);
+
 /* ---- between the files of this room ---------------------------------------- */
 
 /* Rows [lo, hi) aggregated anew. */
@@ -197,6 +231,11 @@ void tsn_window_avg(const struct tsn_window_item *item, __int128 sum, uint64_t n
 /* over: the sum of squares left 128 bits. */
 void tsn_window_stddev(const struct tsn_window_item *item, __int128 sum, unsigned __int128 squares,
                        bool over, uint64_t n, struct tsn_reading *out);
+
+/* tsn_cell_write of a row that no row is newer than, when no lane has read beyond its
+ * time: the next read takes it in. */
+void tsn_cell_append(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms);
 
 void tsn_runs_new(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                   struct tsn_pool *pool);

@@ -216,6 +216,7 @@ static void layout_all(struct tsn_window_layout *layout, struct tsn_window_item 
         }
         lanes[l].n = (uint16_t)(layout->n_items - lanes[l].first);
     }
+    tsn_window_arrange(layout);
 }
 
 static void row_random(struct model_row *row, int64_t time_ms, int values)
@@ -296,6 +297,131 @@ static void every_aggregate_equals_a_brute_force_scan(void **state)
     }
 }
 
+/* ---- a visit at once ---------------------------------------------------------------- */
+
+struct twin {
+    struct tsn_window_layout layout;
+    struct tsn_window_item items[3 * 2 * TSN_AGGS];
+    struct tsn_window_lane lanes[3];
+    struct tsn_pool pool;
+    struct tsn_cell *parts, *whole;   /* the same rows, written part by part and by pass */
+    uint16_t order[3 * 2 * TSN_AGGS]; /* half of the items before the write, half after */
+    uint16_t n_before;
+    uint64_t n_whole; /* visits that went at once */
+};
+
+static void twin_begin(struct twin *twin)
+{
+    *twin = (struct twin){0};
+    layout_all(&twin->layout, twin->items, twin->lanes);
+    for (int l = 0; l < 3; l++) {
+        twin->lanes[l].delay_ms = 0;
+    }
+    tsn_window_arrange(&twin->layout);
+    for (int after = 0; after < 2; after++) {
+        for (uint16_t k = 0, n = twin->n_before; k < twin->layout.n_items; k++) {
+            if (k % 2 == after) {
+                twin->order[n++] = k;
+                twin->n_before += after == 0;
+            }
+        }
+    }
+    tsn_pool_init(&twin->pool);
+    twin->parts = tsn_cell_new(&twin->layout, &twin->pool);
+    twin->whole = tsn_cell_new(&twin->layout, &twin->pool);
+}
+
+static void twin_end(struct twin *twin)
+{
+    tsn_cell_free(twin->parts, &twin->layout, &twin->pool);
+    tsn_cell_free(twin->whole, &twin->layout, &twin->pool);
+    assert_int_equal(twin->pool.used_bytes, 0);
+    tsn_pool_end(&twin->pool);
+}
+
+static void visit_parts(struct twin *twin, struct tsn_cell **cell,
+                        const struct tsn_window_pass *pass, struct tsn_reading *out)
+{
+    uint16_t n = (uint16_t)(pass->n_before + pass->n_after);
+    for (uint16_t i = 0; i < n; i++) {
+        if (i == pass->n_before && pass->row) {
+            tsn_cell_write(cell, &twin->layout, &twin->pool, pass->row, pass->dead_ms);
+        }
+        cell_read(*cell, &twin->layout, &twin->pool, pass->items[i], pass->time_ms, pass->time_ms,
+                  &out[i]);
+    }
+    if (n == 0 && pass->row) {
+        tsn_cell_write(cell, &twin->layout, &twin->pool, pass->row, pass->dead_ms);
+    }
+}
+
+static void twin_visit(struct twin *twin, const struct tsn_window_pass *pass)
+{
+    struct tsn_reading want[3 * 2 * TSN_AGGS];
+    struct tsn_reading got[3 * 2 * TSN_AGGS];
+    visit_parts(twin, &twin->parts, pass, want);
+    if (twin->whole->n) {
+        tsn_window_ahead(twin->whole, &twin->layout);
+    }
+    if (twin->whole->runs) {
+        tsn_window_ahead_rows(twin->whole, &twin->layout);
+        tsn_window_ahead_totals(twin->whole, &twin->layout, pass->row, pass->time_ms);
+    }
+    if (tsn_window_pass(&twin->whole, &twin->layout, &twin->pool, pass, got)) {
+        twin->n_whole++;
+    } else {
+        visit_parts(twin, &twin->whole, pass, got);
+    }
+    for (unsigned i = 0; i < (unsigned)pass->n_before + pass->n_after; i++) {
+        const struct tsn_window_item *item = &twin->items[pass->items[i]];
+        assert_int_equal(got[i].state, want[i].state);
+        if (got[i].state == TSN_STATE_VALUE && got[i].i != want[i].i) {
+            fail_msg("%s of lane %d, %s: %" PRId64 ", not %" PRId64, tsn_agg_name(item->agg),
+                     item->lane, i < pass->n_before ? "before" : "after", got[i].i, want[i].i);
+        }
+    }
+}
+
+/* Visits that write and read, only read, and only write; in order, of equal times and
+ * late; through the size at which totals take over, and back by rows that expire. */
+static void a_visit_at_once_gives_what_its_parts_give(void **state)
+{
+    (void)state;
+    static const int64_t steps_ms[] = {1, 4, 150};
+    for (uint64_t seed = 1; seed <= 9; seed++) {
+        struct twin twin;
+        twin_begin(&twin);
+        random_state = seed * 2654435761u + 7;
+        int64_t newest_ms = 1000000;
+        for (int i = 0; i < 2000; i++) {
+            int64_t step_ms = steps_ms[(seed + (uint64_t)i / 500) % 3];
+            int64_t time_ms = newest_ms + (below(100) < 5 ? -below(200) : below(step_ms + 1));
+            newest_ms = time_ms > newest_ms ? time_ms : newest_ms;
+            struct model_row row;
+            row_random(&row, time_ms, (int)(seed % 2));
+            uint64_t words[4] = {(uint64_t)row.time_ms, row.bits};
+            memcpy(&words[2], &row.x, 8);
+            memcpy(&words[3], &row.d, 8);
+            bool reads = below(4) > 0;
+            struct tsn_window_pass pass = {
+                .time_ms = time_ms,
+                .row = below(4) > 0 ? words : NULL,
+                .dead_ms = newest_ms - 200 - twin.layout.keep_ms,
+                .n_before = reads ? twin.n_before : 0,
+                .n_after = reads ? (uint16_t)(twin.layout.n_items - twin.n_before) : 0,
+                .items = twin.order,
+            };
+            if (reads && below(8) == 0) { /* as a type that reads nothing before it writes */
+                pass.items += pass.n_before;
+                pass.n_before = 0;
+            }
+            twin_visit(&twin, &pass);
+        }
+        assert_true(twin.n_whole > 1000);
+        twin_end(&twin);
+    }
+}
+
 /* One item over one lane of 1000 ms. */
 struct single {
     struct tsn_window_item item;
@@ -317,6 +443,7 @@ static void single_begin(struct single *one, enum tsn_agg agg, bool is_double)
                                              .keep_ms = 1000,
                                              .items = &one->item,
                                              .lanes = &one->lane};
+    tsn_window_arrange(&one->layout);
     tsn_pool_init(&one->pool);
     one->cell = tsn_cell_new(&one->layout, &one->pool);
 }
@@ -405,6 +532,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_aggregate_equals_a_brute_force_scan),
+        cmocka_unit_test(a_visit_at_once_gives_what_its_parts_give),
         cmocka_unit_test(a_sum_beyond_64_bits_is_an_error_and_recovers_when_rows_leave),
         cmocka_unit_test(a_deviation_beyond_128_bits_is_an_error_and_recovers_when_rows_leave),
         cmocka_unit_test(a_monotone_stream_keeps_its_extremes_cheap),

@@ -1,0 +1,87 @@
+/* What walk.c and visit.c share: finding an entity's record, and giving a value to its
+ * slot. For these two files alone.
+ */
+#ifndef TSN_ENGINE_FEATURE_WALK_H
+#define TSN_ENGINE_FEATURE_WALK_H
+
+#include "engine/feature/feature.h"
+
+static inline bool key_missing(struct tsn_key key)
+{
+    return (key.lo | key.hi) == 0;
+}
+
+static inline void *record_live(const struct tsn_table *table, struct tsn_key_rows *rows,
+                                uint32_t at, struct tsn_key key)
+{
+    struct tsn_key *record = rows->records[at];
+    if (record && record->lo == key.lo && record->hi == key.hi) {
+        return record;
+    }
+    rows->records[at] = tsn_table_find(table, key);
+    return rows->records[at];
+}
+
+static inline struct tsn_entity *entity_find(struct tsn_features *feat, struct tsn_key_rows *rows,
+                                             uint32_t at)
+{
+    return record_live(&feat->entities, rows, at, rows->keys[at]);
+}
+
+static inline struct tsn_entity *entity_for_write(struct tsn_features *feat,
+                                                  struct tsn_key_rows *rows, uint32_t at)
+{
+    struct tsn_entity *entity = entity_find(feat, rows, at);
+    if (!entity) {
+        entity = tsn_features_entity(feat, rows->keys[at]);
+        rows->records[at] = entity;
+    } else if (entity->changed != feat->epoch) {
+        tsn_features_touch(feat, entity);
+    }
+    return entity;
+}
+
+static inline void newest_raise(struct tsn_entity *entity, tsn_event_ms time_ms)
+{
+    if (time_ms > entity->newest_ms) {
+        entity->newest_ms = time_ms;
+    }
+}
+
+/* A value that is missing, an error, or narrower than 8 bytes. */
+void tsn_walk_slot_give(struct tsn_features *feat, struct tsn_column *slot, uint32_t at,
+                        const struct tsn_reading *reading);
+
+static inline void item_give(struct tsn_features *feat, const struct tsn_plan_item *item,
+                             struct tsn_column *slots, uint32_t at,
+                             const struct tsn_reading *reading)
+{
+    struct tsn_column *slot = &slots[item->slot];
+    if (item->wide && reading->state == TSN_STATE_VALUE) {
+        slot->i64[at] = reading->i;
+        tsn_bits_set(slot->valid, at);
+    } else {
+        tsn_walk_slot_give(feat, slot, at, reading);
+    }
+}
+
+/* The row as the stream keeps it, in to[stride]. Text is copied: the row owns it. */
+void tsn_walk_row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                       const struct tsn_row *row, uint64_t conds, uint64_t *to);
+
+static inline uint64_t conds_at(const struct tsn_plan_stream *stream,
+                                const struct tsn_stream_conds *conds, uint32_t at)
+{
+    uint64_t word = 0;
+    for (int c = 0; c < stream->n_conds; c++) {
+        bool holds = !conds->value[c] ||
+                     (tsn_bits_get(conds->value[c], at) && tsn_bits_get(conds->valid[c], at));
+        word |= (uint64_t)holds << c;
+    }
+    return word;
+}
+
+/* Rows [from, to) of a stepwise stream, at most TSN_WALK_CHUNK; filters are ready. */
+void tsn_visits_walk(const struct tsn_walk *walk, int stream, uint32_t from, uint32_t to);
+
+#endif
