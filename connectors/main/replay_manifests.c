@@ -15,13 +15,16 @@
 static const char help[] =
     "usage: tocsin replay --config FILE --manifests [--from SEQ] [--to SEQ]\n"
     "                     [--alerts FILE] [--features FILE] [--rejects FILE] [--quiet]\n"
+    "                     [--any-settings]\n"
     "\n"
     "Runs the engine from empty state over exactly the runs, ticks and programs of the\n"
     "committed manifests. Its alerts are the committed ones, byte for byte. Reads Kafka,\n"
     "changes nothing; '-' is standard output.\n"
     "\n"
     "  --from SEQ, --to SEQ   write the output of these manifests only; those before are\n"
-    "                         computed all the same, because state needs them\n";
+    "                         computed all the same, because state needs them\n"
+    "  --any-settings         replay also what was written under other settings or source\n"
+    "                         mappings, with those of FILE: the output is then another one\n";
 
 struct arguments {
     const char *config, *alerts, *features, *rejects;
@@ -195,6 +198,10 @@ int tsn_replay_manifests_command(int argc, char **argv)
         if (strcmp(argv[i], "--help") == 0) {
             fputs(help, stdout);
             return TSN_EXIT_OK;
+        }
+        if (strcmp(argv[i], "--any-settings") == 0) {
+            args.range.any_settings = true;
+            continue;
         }
         if (strcmp(argv[i], "--quiet") == 0) {
             args.quiet = true;

@@ -228,24 +228,24 @@ void tsn_bundle_free(struct tsn_bundle *bundle)
 
 /* ---- Kafka ------------------------------------------------------------------------------- */
 
-size_t tsn_bundle_parts(const struct tsn_bundle *bundle)
+size_t tsn_bundle_bytes_parts(size_t len)
 {
-    return (bundle->len + TSN_BUNDLE_PART_BYTES - 1) / TSN_BUNDLE_PART_BYTES;
+    return (len + TSN_BUNDLE_PART_BYTES - 1) / TSN_BUNDLE_PART_BYTES;
 }
 
-void tsn_bundle_part(const struct tsn_bundle *bundle, size_t i, const char *topic,
-                     struct tsn_arena *arena, struct tsn_message *message)
+void tsn_bundle_bytes_part(const uint8_t hash[32], const char *bytes, size_t len, size_t i,
+                           const char *topic, struct tsn_arena *arena, struct tsn_message *message)
 {
     char hex[65];
-    tsn_bundle_hex(bundle->prog->hash, hex);
+    tsn_bundle_hex(hash, hex);
     size_t at = i * TSN_BUNDLE_PART_BYTES;
-    size_t left = bundle->len - at;
-    char *key = tsn_arena_printf(arena, "%s/%zu/%zu", hex, i, tsn_bundle_parts(bundle));
+    size_t left = len - at;
+    char *key = tsn_arena_printf(arena, "%s/%zu/%zu", hex, i, tsn_bundle_bytes_parts(len));
     *message = (struct tsn_message){
         .topic = topic,
         .key = key,
         .key_len = strlen(key),
-        .value = bundle->bytes + at,
+        .value = bytes + at,
         .len = left < TSN_BUNDLE_PART_BYTES ? left : TSN_BUNDLE_PART_BYTES,
     };
 }
@@ -331,57 +331,76 @@ static bool collect(const struct tsn_config *config, struct tsn_kafka *kafka, st
     return ok;
 }
 
-static struct tsn_bundle *join(const struct tsn_config *config, struct parts *parts,
-                               struct tsn_failure *failure)
+static bool join(const struct tsn_config *config, const struct parts *parts, const char *what,
+                 char **bytes, size_t *len, struct tsn_failure *failure)
 {
-    char *bytes = NULL;
-    size_t len = 0;
+    *bytes = NULL;
+    *len = 0;
     bool whole = parts->n > 0;
-    for (size_t i = 0; i < parts->n; i++) {
-        whole = whole && parts->items[i].content;
-        bytes = realloc(bytes, len + parts->items[i].len + 1);
-        TSN_MUST_ALLOC(bytes);
-        memcpy(bytes + len, parts->items[i].content ? parts->items[i].content : "",
-               parts->items[i].len);
-        len += parts->items[i].len;
+    for (size_t i = 0; i < parts->n && whole; i++) {
+        whole = parts->items[i].content != NULL;
+        if (whole) {
+            *bytes = realloc(*bytes, *len + parts->items[i].len + 1);
+            TSN_MUST_ALLOC(*bytes);
+            memcpy(*bytes + *len, parts->items[i].content, parts->items[i].len);
+            *len += parts->items[i].len;
+            (*bytes)[*len] = '\0';
+        }
     }
-    struct tsn_bundle *bundle = NULL;
-    struct tsn_diags diags;
-    tsn_diags_init(&diags);
     if (!whole) {
-        tsn_fail(failure, TSN_REMEDY_CONFIG,
-                 "topic %s does not hold the program %.16s..., which the committed manifests were "
-                 "made with; start with that pack, or read its records back from a backup",
-                 config->topics.programs, parts->hex);
-    } else if (!(bundle = tsn_bundle_read(bytes, len, &diags))) {
-        tsn_fail(failure, TSN_REMEDY_CONFIG,
-                 "topic %s: the program %.16s... does not compile with this version: %s",
-                 config->topics.programs, parts->hex, diags.n ? diags.items[0].message : "unknown");
+        free(*bytes);
+        *bytes = NULL;
+        return tsn_fail(failure, TSN_REMEDY_CONFIG,
+                        "topic %s does not hold %s %.16s..., which the committed manifests were "
+                        "made with; start with that pack, or read its records back from a backup",
+                        config->topics.programs, what, parts->hex);
     }
-    tsn_diags_free(&diags);
-    free(bytes);
-    return bundle;
+    return true;
+}
+
+bool tsn_bundle_bytes_fetch(const struct tsn_config *config, struct tsn_kafka *kafka,
+                            const uint8_t hash[32], const char *what, char **bytes, size_t *len,
+                            struct tsn_failure *failure)
+{
+    struct parts *parts = calloc(1, sizeof *parts);
+    TSN_MUST_ALLOC(parts);
+    tsn_bundle_hex(hash, parts->hex);
+    bool ok =
+        collect(config, kafka, parts, failure) && join(config, parts, what, bytes, len, failure);
+    for (size_t i = 0; i < PARTS_MAX; i++) {
+        free(parts->items[i].content);
+    }
+    free(parts);
+    return ok;
 }
 
 struct tsn_bundle *tsn_bundle_fetch(const struct tsn_config *config, struct tsn_kafka *kafka,
                                     const uint8_t hash[32], struct tsn_failure *failure)
 {
-    struct parts *parts = calloc(1, sizeof *parts);
-    TSN_MUST_ALLOC(parts);
-    tsn_bundle_hex(hash, parts->hex);
-    struct tsn_bundle *bundle =
-        collect(config, kafka, parts, failure) ? join(config, parts, failure) : NULL;
+    char hex[65];
+    char *bytes;
+    size_t len;
+    tsn_bundle_hex(hash, hex);
+    if (!tsn_bundle_bytes_fetch(config, kafka, hash, "the program", &bytes, &len, failure)) {
+        return NULL;
+    }
+    struct tsn_diags diags;
+    tsn_diags_init(&diags);
+    struct tsn_bundle *bundle = tsn_bundle_read(bytes, len, &diags);
+    free(bytes);
+    if (!bundle) {
+        tsn_fail(failure, TSN_REMEDY_CONFIG,
+                 "topic %s: the program %.16s... does not compile with this version: %s",
+                 config->topics.programs, hex, diags.n ? diags.items[0].message : "unknown");
+    }
+    tsn_diags_free(&diags);
     if (bundle && memcmp(bundle->prog->hash, hash, 32) != 0) {
         tsn_fail(failure, TSN_REMEDY_CONFIG,
                  "topic %s: the program %.16s... compiles to another hash with this version of "
                  "tocsin; finish the replay with the version that wrote it",
-                 config->topics.programs, parts->hex);
+                 config->topics.programs, hex);
         tsn_bundle_free(bundle);
         bundle = NULL;
     }
-    for (size_t i = 0; i < PARTS_MAX; i++) {
-        free(parts->items[i].content);
-    }
-    free(parts);
     return bundle;
 }

@@ -38,10 +38,16 @@ void tsn_bundle_free(struct tsn_bundle *bundle);
 
 enum { TSN_BUNDLE_PART_BYTES = 512 * 1024 };
 
-size_t tsn_bundle_parts(const struct tsn_bundle *bundle);
-/* Part i as a record of the programs topic. The value is borrowed from the bundle. */
-void tsn_bundle_part(const struct tsn_bundle *bundle, size_t i, const char *topic,
-                     struct tsn_arena *arena, struct tsn_message *message);
+/* Bytes known by a hash - a program, or the settings in force - as records of the
+ * programs topic. The value of part i is borrowed. */
+size_t tsn_bundle_bytes_parts(size_t len);
+void tsn_bundle_bytes_part(const uint8_t hash[32], const char *bytes, size_t len, size_t i,
+                           const char *topic, struct tsn_arena *arena, struct tsn_message *message);
+/* And back, with a NUL behind; the caller's. CONFIG when the topic does not hold them
+ * (whole): the text names them as `what`. */
+bool tsn_bundle_bytes_fetch(const struct tsn_config *config, struct tsn_kafka *kafka,
+                            const uint8_t hash[32], const char *what, char **bytes, size_t *len,
+                            struct tsn_failure *failure);
 
 /* Fetches the program of this hash from the programs topic. CONFIG when the topic
  * does not hold it (whole). */

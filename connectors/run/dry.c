@@ -25,6 +25,7 @@ struct plan {
     uint8_t program[32];             /* in force, as far as was read */
     uint64_t first;                  /* manifest to be replayed first; 0: none */
     uint64_t n_swaps;
+    struct tsn_in_force in_force;
     int64_t first_ms, last_ms; /* when first and last were committed */
     int64_t *positions;        /* before the first one */
 };
@@ -159,7 +160,7 @@ static bool look_at_manifest(struct plan *plan, const struct tsn_manifest *manif
                         " was expected: records of this topic were deleted",
                         plan->session->config->topics.manifest, manifest->sequence, expected);
     }
-    if (!tsn_machine_may_play(manifest, failure) ||
+    if (!tsn_machine_may_play(&plan->in_force, manifest, plan->session->kafka, failure) ||
         !tsn_fit_origins(plan->session, manifest, failure) ||
         (!plan->first && !program_is_held(plan, manifest->program, failure))) {
         return false;
@@ -196,6 +197,7 @@ static bool look_at_manifests(struct plan *plan, struct tsn_failure *failure)
     if (!tsn_history_seek(session->history, expected, failure)) {
         return false;
     }
+    plan->in_force.lenient = expected == 0; /* as in follow.c */
     for (uint64_t sequence = 0; sequence < plan->last.sequence;) {
         struct tsn_manifest manifest;
         int64_t timestamp_ms;
@@ -327,7 +329,9 @@ bool tsn_session_dry(struct tsn_session *session, FILE *out, struct tsn_failure 
 {
     struct plan plan = {.session = session, .out = out};
     say(&plan, "instance", "%s on cluster %s", session->config->instance, session->cluster_id);
+    tsn_in_force_init(&plan.in_force, session->config, session->keys);
     bool ok = plan_start(&plan, failure) && sources_fit(&plan, failure);
+    tsn_in_force_free(&plan.in_force);
     if (ok) {
         say(&plan, "start", "would go live; nothing was changed");
     } else if (failure->remedy == TSN_REMEDY_CONFIG) {

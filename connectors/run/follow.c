@@ -291,6 +291,8 @@ static bool play(struct tsn_session *session, const struct tsn_manifest *manifes
     struct watch watch = {.session = session, .sequence = manifest->sequence};
     struct tsn_visitor visitor = {.user = &watch, .go_on = go_on};
     session->machine->visitor = &visitor;
+    /* A rebuild has no other way: what was said then stays said, and the log tells. */
+    session->machine->in_force.lenient = session->checkpoint_sequence == 0;
     bool ok = tsn_machine_play(session->machine, manifest, session->kafka, failure);
     session->machine->visitor = NULL;
     if (ok) {

@@ -86,15 +86,26 @@ static void on_rejected(void *user, const struct tsn_wire *wire,
     live->n_rejects++;
 }
 
+static void publish_bytes(struct live *live, const uint8_t hash[32], const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < tsn_bundle_bytes_parts(len); i++) {
+        struct tsn_message message;
+        tsn_bundle_bytes_part(hash, bytes, len, i, live->session->config->topics.programs,
+                              &live->filling->arena, &message);
+        tsn_interval_message(live->filling, &message, live->now_ms);
+    }
+}
+
 static void add_program(struct live *live)
 {
     const struct tsn_bundle *bundle = live->machine->bundle;
-    for (size_t i = 0; i < tsn_bundle_parts(bundle); i++) {
-        struct tsn_message message;
-        tsn_bundle_part(bundle, i, live->session->config->topics.programs, &live->filling->arena,
-                        &message);
-        tsn_interval_message(live->filling, &message, live->now_ms);
-    }
+    publish_bytes(live, bundle->prog->hash, bundle->bytes, bundle->len);
+}
+
+static void add_settings(struct live *live)
+{
+    const struct tsn_in_force *in_force = &live->machine->in_force;
+    publish_bytes(live, in_force->digest, in_force->text, in_force->len);
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------
@@ -194,6 +205,7 @@ static void close_interval(struct live *live, bool with_cut)
         .partitions = session->origins.partitions,
     };
     memcpy(manifest.program, live->program, sizeof manifest.program);
+    memcpy(manifest.settings, live->machine->in_force.digest, sizeof manifest.settings);
     int64_t *positions = tsn_arena_zalloc(&closed->arena, n ? n : 1, sizeof *positions);
     for (size_t i = 0; i < n; i++) {
         positions[i] = tsn_feed_position(live->machine->feed, i);
@@ -487,6 +499,11 @@ static bool begin(struct live *live, struct tsn_failure *failure)
     }
     if (session->announce) {
         add_program(live);
+    }
+    if (session->announce_settings) {
+        add_settings(live);
+    }
+    if (session->announce || session->announce_settings) {
         close_interval(live, false);
     }
     return true;

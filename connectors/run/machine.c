@@ -41,6 +41,7 @@ struct tsn_machine *tsn_machine_new(const struct tsn_config *config, const struc
     machine->bundle = bundle;
     machine->eng = tsn_engine_new(bundle->prog, &config->engine);
     tsn_output_init(&machine->out);
+    tsn_in_force_init(&machine->in_force, config, keys);
     bind(machine);
     return machine;
 }
@@ -55,6 +56,7 @@ void tsn_machine_free(struct tsn_machine *machine)
     tsn_output_free(&machine->out);
     tsn_engine_free(machine->eng);
     tsn_bundle_free(machine->bundle);
+    tsn_in_force_free(&machine->in_force);
     free(machine);
 }
 
@@ -224,20 +226,23 @@ static bool play_swap(struct tsn_machine *machine, const uint8_t hash[32], struc
     return bundle && tsn_machine_swap(machine, bundle, failure);
 }
 
-bool tsn_machine_may_play(const struct tsn_manifest *manifest, struct tsn_failure *failure)
+bool tsn_machine_may_play(struct tsn_in_force *in_force, const struct tsn_manifest *manifest,
+                          struct tsn_kafka *kafka, struct tsn_failure *failure)
 {
-    return manifest->semantics == TSN_ENGINE_SEMANTICS ||
-           tsn_fail(failure, TSN_REMEDY_CONFIG,
-                    "manifest %" PRIu64 " was written by engine semantics %u, this binary has "
-                    "%u and would replay it differently; replay with the version that wrote "
-                    "it, stop it cleanly (which makes a checkpoint), then start this one",
-                    manifest->sequence, manifest->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
+    if (manifest->semantics != TSN_ENGINE_SEMANTICS) {
+        return tsn_fail(failure, TSN_REMEDY_CONFIG,
+                        "manifest %" PRIu64 " was written by engine semantics %u, this binary has "
+                        "%u and would replay it differently; replay with the version that wrote "
+                        "it, stop it cleanly (which makes a checkpoint), then start this one",
+                        manifest->sequence, manifest->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
+    }
+    return tsn_in_force_fit(in_force, manifest, kafka, failure);
 }
 
 bool tsn_machine_play(struct tsn_machine *machine, const struct tsn_manifest *manifest,
                       struct tsn_kafka *kafka, struct tsn_failure *failure)
 {
-    if (!tsn_machine_may_play(manifest, failure)) {
+    if (!tsn_machine_may_play(&machine->in_force, manifest, kafka, failure)) {
         return false;
     }
     for (size_t i = 0; i < manifest->n_steps; i++) {

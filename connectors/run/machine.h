@@ -16,6 +16,7 @@
 #include "connectors/keys/keys.h"
 #include "connectors/run/bundle.h"
 #include "connectors/run/feed.h"
+#include "connectors/run/in_force.h"
 #include "connectors/wire/wire.h"
 #include "engine/engine.h"
 
@@ -37,6 +38,7 @@ struct tsn_machine {
     size_t n_origins;
     const struct tsn_origin *origins;
     struct tsn_bundle *bundle; /* in force */
+    struct tsn_in_force in_force;
     struct tsn_engine *eng;
     struct tsn_feed *feed;   /* NULL until fed */
     struct tsn_batch *batch; /* rows taken and not processed yet */
@@ -70,9 +72,10 @@ bool tsn_machine_tick(struct tsn_machine *machine, int64_t clock_ms);
 bool tsn_machine_swap(struct tsn_machine *machine, struct tsn_bundle *bundle,
                       struct tsn_failure *failure);
 
-/* Was it written by this engine's semantics? CONFIG if not: it would be replayed
- * differently. */
-bool tsn_machine_may_play(const struct tsn_manifest *manifest, struct tsn_failure *failure);
+/* Was it written by this engine's semantics and under these settings? CONFIG if not: it
+ * would be replayed differently. */
+bool tsn_machine_may_play(struct tsn_in_force *in_force, const struct tsn_manifest *manifest,
+                          struct tsn_kafka *kafka, struct tsn_failure *failure);
 
 /* Replays the steps of a manifest. `kafka` serves the programs of swaps. The
  * manifest's origins are a prefix of the machine's. Offsets before a lane's position

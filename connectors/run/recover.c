@@ -103,6 +103,7 @@ static bool first_start(struct tsn_session *session, struct tsn_failure *failure
     tsn_log("first start: reading %zu partitions from %s", session->origins.n,
             session->options->from_end ? "their end" : "their beginning");
     session->announce = true;
+    session->announce_settings = true;
     return tsn_session_machine(session, session->next->prog->hash, failure) &&
            tsn_machine_feed(session->machine, positions, failure);
 }
@@ -159,6 +160,13 @@ static bool go_on_from(struct tsn_session *session, const struct tsn_manifest *l
         tsn_log("replayed the last %" PRIu64 " manifests of the leader before", n_left);
     }
     session->sequence = last->sequence;
+    session->announce_settings =
+        memcmp(last->settings, session->machine->in_force.digest, sizeof last->settings) != 0;
+    if (session->announce_settings) {
+        tsn_log("settings or source mappings are not those of manifest %" PRIu64
+                ": in force from the next one on",
+                last->sequence);
+    }
     return session->machine->feed ? stands_at(session, last, failure)
                                   : feed_after(session, last, failure);
 }

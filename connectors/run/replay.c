@@ -146,6 +146,7 @@ static bool play(struct replay *replay, const struct tsn_keys *keys, struct tsn_
                 return false;
             }
             replay->machine->visitor = &visitor;
+            replay->machine->in_force.lenient = range.any_settings;
             tsn_engine_want_columns(replay->machine->eng, replay->visitor->rows != NULL);
         }
         replay->muted = manifest.sequence < range.from;

@@ -39,6 +39,7 @@ struct tsn_session {
     struct tsn_machine *machine;
     struct tsn_bundle *next; /* program to be put in force by the first step, or NULL */
     bool announce;           /* the first manifest carries the program's bytes */
+    bool announce_settings;  /* ... and the settings in force */
     char cluster_id[TSN_CLUSTER_ID_MAX];
     struct tsn_origins origins;
     uint64_t sequence;            /* of the newest committed manifest */

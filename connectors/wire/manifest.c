@@ -16,7 +16,8 @@
 #include "connectors/wire/wire.h"
 #include "rules/must/must.h"
 
-enum { MANIFEST_FORMAT = 1, ORIGINS_MAX = UINT16_MAX + 1 };
+/* Format 1 had no `settings`; it is read, and written no more. */
+enum { MANIFEST_FORMAT = 2, MANIFEST_FORMAT_OLDEST = 1, ORIGINS_MAX = UINT16_MAX + 1 };
 
 /* ---- writing -------------------------------------------------------------------- */
 
@@ -74,6 +75,8 @@ void tsn_wire_manifest(const struct tsn_manifest *manifest, struct tsn_arena *ar
     tsn_json_uint(&json, manifest->semantics);
     tsn_json_name(&json, "program");
     tsn_json_hex(&json, manifest->program, sizeof manifest->program);
+    tsn_json_name(&json, "settings");
+    tsn_json_hex(&json, manifest->settings, sizeof manifest->settings);
     tsn_json_name(&json, "cluster");
     tsn_json_text(&json, manifest->cluster_id);
     tsn_json_name(&json, "origins");
@@ -358,12 +361,12 @@ bool tsn_wire_manifest_read(const char *bytes, size_t len, struct tsn_arena *are
     *manifest = (struct tsn_manifest){0};
     expect(&at, "{\"manifest\":");
     uint64_t format = get_uint(&at, INT32_MAX);
-    if (!at.why && format != MANIFEST_FORMAT) {
+    if (!at.why && (format < MANIFEST_FORMAT_OLDEST || format > MANIFEST_FORMAT)) {
         *why = tsn_arena_printf(
             arena,
-            "a manifest of format %llu; this version of tocsin reads format %d only: run the "
+            "a manifest of format %llu; this version of tocsin reads formats %d to %d: run the "
             "version that wrote it, or a newer one",
-            (unsigned long long)format, MANIFEST_FORMAT);
+            (unsigned long long)format, MANIFEST_FORMAT_OLDEST, MANIFEST_FORMAT);
         return false;
     }
     expect(&at, ",\"sequence\":");
@@ -372,6 +375,10 @@ bool tsn_wire_manifest_read(const char *bytes, size_t len, struct tsn_arena *are
     manifest->semantics = (uint32_t)get_uint(&at, UINT32_MAX);
     expect(&at, ",\"program\":");
     get_hash(&at, manifest->program);
+    if (format >= 2) {
+        expect(&at, ",\"settings\":");
+        get_hash(&at, manifest->settings);
+    }
     expect(&at, ",\"cluster\":");
     manifest->cluster_id = get_str(&at);
     expect(&at, ",\"origins\":");

@@ -81,6 +81,8 @@ struct tsn_manifest {
     uint64_t sequence;   /* 1, 2, ... */
     uint32_t semantics;  /* TSN_ENGINE_SEMANTICS of the writer */
     uint8_t program[32]; /* in force before the first step */
+    /* Digest of the settings and mappings in force; zeros: unknown (format 1). */
+    uint8_t settings[32];
     const char *cluster_id;
     size_t n_origins; /* partitions owned; stable order */
     const struct tsn_origin *origins;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "connectors/wire/wire.h"
@@ -25,6 +26,7 @@ static const struct tsn_manifest whole = {
     .sequence = UINT64_MAX,
     .semantics = 3,
     .program = {1, 2, 0xfe},
+    .settings = {3, 0, 0xa5},
     .cluster_id = "Kx-\t1",
     .n_origins = 2,
     .origins = origins,
@@ -39,6 +41,7 @@ static const struct tsn_manifest whole = {
 static void assert_same(const struct tsn_manifest *a, const struct tsn_manifest *b)
 {
     assert_true(a->sequence == b->sequence && a->semantics == b->semantics);
+    assert_memory_equal(a->settings, b->settings, sizeof a->settings);
     assert_memory_equal(a->program, b->program, 32);
     assert_string_equal(a->cluster_id, b->cluster_id);
     assert_int_equal(a->n_origins, b->n_origins);
@@ -86,12 +89,55 @@ static void another_format_is_refused_by_its_number(void **state)
     (void)state;
     struct tsn_arena arena;
     tsn_arena_init(&arena, 0);
-    static const char later[] = "{\"manifest\":2,\"anything\":[]}";
+    static const char later[] = "{\"manifest\":3,\"anything\":[]}";
     struct tsn_manifest read;
     const char *why = NULL;
     assert_false(tsn_wire_manifest_read(later, sizeof later - 1, &arena, &read, &why));
-    assert_non_null(strstr(why, "format 2"));
-    assert_non_null(strstr(why, "format 1"));
+    assert_non_null(strstr(why, "format 3"));
+    assert_non_null(strstr(why, "formats 1 to 2"));
+    tsn_arena_free(&arena);
+}
+
+/* The manifests that lie in topics somewhere: tests/golden/formats/manifest-N.json was
+ * written by the version whose format N is, and is never changed. That of the current
+ * format is made by TSN_WRITE_FIXTURES=1 and this program, once, when a format is new. */
+static void manifests_of_every_format_so_far_are_read(void **state)
+{
+    (void)state;
+    struct tsn_arena arena;
+    tsn_arena_init(&arena, 0);
+    for (int format = 1; format <= 2; format++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/tests/golden/formats/manifest-%d.json",
+                 getenv("TSN_SOURCE_DIR") ? getenv("TSN_SOURCE_DIR") : TSN_SOURCE_DIR, format);
+        struct tsn_manifest then = whole;
+        if (format < 2) {
+            memset(then.settings, 0, sizeof then.settings);
+        }
+        struct tsn_message message;
+        tsn_wire_manifest(&then, &arena, &message);
+        if (getenv("TSN_WRITE_FIXTURES") && format == 2) {
+            FILE *out = fopen(path, "we");
+            assert_non_null(out);
+            assert_int_equal(fwrite(message.value, 1, message.len, out), message.len);
+            assert_int_equal(fclose(out), 0);
+        }
+        char bytes[4096];
+        FILE *in = fopen(path, "re");
+        assert_non_null(in);
+        size_t len = fread(bytes, 1, sizeof bytes, in);
+        fclose(in);
+        struct tsn_manifest read;
+        const char *why = NULL;
+        if (!tsn_wire_manifest_read(bytes, len, &arena, &read, &why)) {
+            fail_msg("%s: %s", path, why);
+        }
+        assert_same(&then, &read);
+        if (format == 2) { /* the current one: also written as it was then */
+            assert_int_equal(len, message.len);
+            assert_memory_equal(bytes, message.value, len);
+        }
+    }
     tsn_arena_free(&arena);
 }
 
@@ -177,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_manifest_is_read_back_as_it_was_written),
         cmocka_unit_test(another_format_is_refused_by_its_number),
+        cmocka_unit_test(manifests_of_every_format_so_far_are_read),
         cmocka_unit_test(a_damaged_manifest_is_never_read_as_it_was_not_written),
         cmocka_unit_test(what_is_no_manifest_is_refused_with_the_place),
     };
