@@ -375,7 +375,7 @@ static struct digest check(const struct tsn_config *config)
     struct tsn_replay_totals totals;
     struct tsn_failure failure;
     struct tsn_keys *keys = tsn_keys_insecure();
-    if (!tsn_replay_manifests(config, keys, (struct tsn_replay_range){0, 0}, &visitor, &totals,
+    if (!tsn_replay_manifests(config, keys, (struct tsn_replay_range){.from = 0}, &visitor, &totals,
                               &failure)) {
         give_up(failure.text);
     }
