@@ -159,7 +159,6 @@ static bool go_on_from(struct tsn_session *session, const struct tsn_manifest *l
     if (session->took_over && n_left) {
         tsn_log("replayed the last %" PRIu64 " manifests of the leader before", n_left);
     }
-    session->sequence = last->sequence;
     session->announce_settings =
         memcmp(last->settings, session->machine->in_force.digest, sizeof last->settings) != 0;
     if (session->announce_settings) {
@@ -167,6 +166,7 @@ static bool go_on_from(struct tsn_session *session, const struct tsn_manifest *l
                 ": in force from the next one on",
                 last->sequence);
     }
+    session->sequence = last->sequence;
     return session->machine->feed ? stands_at(session, last, failure)
                                   : feed_after(session, last, failure);
 }
