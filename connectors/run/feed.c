@@ -338,7 +338,7 @@ int64_t tsn_feed_take(struct tsn_feed *feed, size_t i, tsn_event_ms until_ms, in
            rows[to].position < limit) {
         to++;
     }
-    tsn_batch_append(into, chunk->batch, chunk->taken, to, false);
+    tsn_batch_refer(into, chunk->batch, chunk->taken, to);
     chunk->taken = to;
     int64_t next = to < n ? rows[to].position : chunk->end;
     next = next < limit ? next : limit;

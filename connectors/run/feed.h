@@ -60,9 +60,9 @@ bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t lane, int64_t now_ms,
 const struct tsn_merge_lane *tsn_feed_lanes(const struct tsn_feed *feed);
 
 /* Takes events of a lane in offset order: while their time is <= until_ms, their
- * offset < limit, and `into` has room. Rejects among and right after them go to the
- * sink. Moves the lane's position to the next record that is known of (or to
- * `limit`), past offsets that never held a record. Returns the new position. */
+ * offset < limit, and `into` has room; `into` refers to them (tsn_batch_settle). Rejects among and
+ * right after them go to the sink. Moves the lane's position to the next record that is known of
+ * (or to `limit`), past offsets that never held a record. Returns the new position. */
 int64_t tsn_feed_take(struct tsn_feed *feed, size_t lane, tsn_event_ms until_ms, int64_t limit,
                       struct tsn_batch *into, tsn_feed_sink *sink, void *user);
 

@@ -99,6 +99,7 @@ void tsn_machine_process(struct tsn_machine *machine)
 {
     const struct tsn_visitor *visitor = machine->visitor;
     if (machine->batch->n) {
+        tsn_batch_settle(machine->batch);
         tsn_engine_rows(machine->eng, machine->batch, &machine->out);
         machine->n_rows += machine->batch->n;
         if (visitor && visitor->rows) {

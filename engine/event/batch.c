@@ -58,13 +58,14 @@ void tsn_batch_clear(struct tsn_batch *batch)
             }
         }
         of->n = 0;
+        of->n_settled = 0;
     }
     batch->n = 0;
     tsn_arena_reset(&batch->text);
 }
 
-uint32_t tsn_batch_add(struct tsn_batch *batch, uint16_t type, tsn_event_ms time_ms,
-                       uint16_t source, int64_t position)
+static inline uint32_t row_add(struct tsn_batch *batch, uint16_t type, tsn_event_ms time_ms,
+                               uint16_t source, int64_t position)
 {
     TSN_MUST(batch->n < batch->cap && type < batch->prog->n_types);
     struct tsn_type_rows *of = &batch->types[type];
@@ -85,12 +86,22 @@ uint32_t tsn_batch_add(struct tsn_batch *batch, uint16_t type, tsn_event_ms time
     return at;
 }
 
+uint32_t tsn_batch_add(struct tsn_batch *batch, uint16_t type, tsn_event_ms time_ms,
+                       uint16_t source, int64_t position)
+{
+    uint32_t at = row_add(batch, type, time_ms, source, position);
+    TSN_MUST(batch->types[type].n_settled == at);
+    batch->types[type].n_settled = at + 1;
+    return at;
+}
+
 void tsn_batch_drop_last(struct tsn_batch *batch)
 {
     TSN_MUST(batch->n > 0);
     const struct tsn_row *row = &batch->rows[--batch->n];
     struct tsn_type_rows *of = &batch->types[row->type];
     of->n--;
+    of->n_settled = of->n_settled < of->n ? of->n_settled : of->n;
     for (int f = 0; f < batch->prog->types[row->type].n_fields; f++) {
         tsn_bits_clear(of->fields[f].valid, of->n);
         if (of->fields[f].rep == TSN_REP_BOOL) {
@@ -99,35 +110,75 @@ void tsn_batch_drop_last(struct tsn_batch *batch)
     }
 }
 
-static void cell_copy(struct tsn_batch *dst, struct tsn_column *to, uint32_t to_at,
-                      const struct tsn_column *from, uint32_t from_at, bool copy_text)
+/* ---- rows of other batches -------------------------------------------------------- */
+
+void tsn_batch_refer(struct tsn_batch *dst, const struct tsn_batch *src, uint32_t from, uint32_t to)
 {
-    if (!tsn_bits_get(from->valid, from_at)) {
-        return;
-    }
-    tsn_bits_set(to->valid, to_at);
-    switch (from->rep) {
-    case TSN_REP_BOOL:
-        if (tsn_bits_get(from->bits, from_at)) {
-            tsn_bits_set(to->bits, to_at);
+    TSN_MUST(dst->prog == src->prog && from <= to && to <= src->n);
+    for (uint32_t r = from; r < to; r++) {
+        const struct tsn_row *row = &src->rows[r];
+        uint32_t at = row_add(dst, row->type, row->time_ms, row->source, row->position);
+        struct tsn_type_rows *of = &dst->types[row->type];
+        if (!of->refs) {
+            of->refs = tsn_arena_alloc(&dst->memory, dst->cap * sizeof *of->refs);
         }
+        of->refs[at] = (struct tsn_row_ref){src->types[row->type].fields, row->at};
+    }
+}
+
+/* A loop a representation over cells [from, to): `cells` of the union, valid bits beside. Cells
+ * that are missing are copied too, whatever stands there: a branch would cost more. */
+#define GATHER(name, type, cells)                                                                  \
+    static void gather_##name(struct tsn_column *restrict to, const struct tsn_row_ref *refs,      \
+                              int field, uint32_t begin, uint32_t end)                             \
+    {                                                                                              \
+        type *out = to->cells;                                                                     \
+        for (uint32_t i = begin; i < end; i++) {                                                   \
+            const struct tsn_column *from = &refs[i].fields[field];                                \
+            uint32_t at = refs[i].at;                                                              \
+            out[i] = from->cells[at];                                                              \
+            to->valid[i >> 6] |= (uint64_t)tsn_bits_get(from->valid, at) << (i & 63);              \
+        }                                                                                          \
+    }
+
+GATHER(words, int64_t, i64)
+GATHER(doubles, double, f64)
+GATHER(codes, uint16_t, code)
+GATHER(texts, struct tsn_str, str)
+#undef GATHER
+
+static void gather_bools(struct tsn_column *to, const struct tsn_row_ref *refs, int field,
+                         uint32_t begin, uint32_t end)
+{
+    for (uint32_t i = begin; i < end; i++) {
+        const struct tsn_column *from = &refs[i].fields[field];
+        uint32_t at = refs[i].at;
+        to->bits[i >> 6] |= (uint64_t)tsn_bits_get(from->bits, at) << (i & 63);
+        to->valid[i >> 6] |= (uint64_t)tsn_bits_get(from->valid, at) << (i & 63);
+    }
+}
+
+static void gather(struct tsn_column *to, const struct tsn_row_ref *refs, int field, uint32_t begin,
+                   uint32_t end)
+{
+    switch (to->rep) {
+    case TSN_REP_BOOL:
+        gather_bools(to, refs, field, begin, end);
         break;
     case TSN_REP_STRING:
-        to->str[to_at] = from->str[from_at];
-        if (copy_text) {
-            to->str[to_at].p =
-                tsn_arena_strdup(&dst->text, from->str[from_at].p, from->str[from_at].len);
-        }
+        gather_texts(to, refs, field, begin, end);
         break;
     case TSN_REP_ENUM:
-        to->code[to_at] = from->code[from_at];
+        gather_codes(to, refs, field, begin, end);
+        break;
+    case TSN_REP_DOUBLE:
+        gather_doubles(to, refs, field, begin, end);
         break;
     case TSN_REP_INT:
-    case TSN_REP_DOUBLE:
     case TSN_REP_TIME_MS:
     case TSN_REP_DURATION_MS:
     case TSN_REP_MONEY:
-        to->i64[to_at] = from->i64[from_at];
+        gather_words(to, refs, field, begin, end);
         break;
     case TSN_REP_TIME:
     case TSN_REP_DURATION:
@@ -137,17 +188,42 @@ static void cell_copy(struct tsn_batch *dst, struct tsn_column *to, uint32_t to_
     }
 }
 
+void tsn_batch_settle(struct tsn_batch *batch)
+{
+    for (int t = 0; t < batch->prog->n_types; t++) {
+        struct tsn_type_rows *of = &batch->types[t];
+        if (of->n_settled == of->n) {
+            continue;
+        }
+        for (int f = 1; f < batch->prog->types[t].n_fields; f++) {
+            gather(&of->fields[f], of->refs, f, of->n_settled, of->n);
+        }
+        of->n_settled = of->n;
+    }
+}
+
+static void texts_copy(struct tsn_batch *batch, uint32_t from)
+{
+    for (uint32_t r = from; r < batch->n; r++) {
+        const struct tsn_row *row = &batch->rows[r];
+        const struct tsn_type_rows *of = &batch->types[row->type];
+        for (int f = 1; f < batch->prog->types[row->type].n_fields; f++) {
+            struct tsn_column *column = &of->fields[f];
+            if (column->rep == TSN_REP_STRING && tsn_bits_get(column->valid, row->at)) {
+                struct tsn_str *text = &column->str[row->at];
+                text->p = tsn_arena_strdup(&batch->text, text->p, text->len);
+            }
+        }
+    }
+}
+
 void tsn_batch_append(struct tsn_batch *dst, const struct tsn_batch *src, uint32_t from,
                       uint32_t to, bool copy_text)
 {
-    TSN_MUST(dst->prog == src->prog && from <= to && to <= src->n);
-    for (uint32_t r = from; r < to; r++) {
-        const struct tsn_row *row = &src->rows[r];
-        uint32_t at = tsn_batch_add(dst, row->type, row->time_ms, row->source, row->position);
-        const struct tsn_type_rows *of = &src->types[row->type];
-        for (int f = 1; f < src->prog->types[row->type].n_fields; f++) {
-            cell_copy(dst, &dst->types[row->type].fields[f], at, &of->fields[f], row->at,
-                      copy_text);
-        }
+    uint32_t first = dst->n;
+    tsn_batch_refer(dst, src, from, to);
+    tsn_batch_settle(dst);
+    if (copy_text) {
+        texts_copy(dst, first);
     }
 }
