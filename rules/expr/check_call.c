@@ -556,6 +556,9 @@ static const char *qualified(struct tsn_checker *c, const struct tsn_syntax *tre
 static uint32_t check_plain(struct tsn_checker *c, const struct tsn_syntax *tree, const char *name,
                             bool is_method, struct tsn_syntax *const *trees, uint32_t n_args)
 {
+    if (tsn_function_unsupported(name)) {
+        return unknown_function(c, name, tree->at); /* its arguments may be macro variables */
+    }
     bool extreme = strcmp(name, "math.greatest") == 0 || strcmp(name, "math.least") == 0;
     uint32_t *args = tsn_arena_alloc(c->scratch, n_args * sizeof *args + 1);
     bool ok = true;

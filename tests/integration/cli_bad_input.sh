@@ -146,7 +146,16 @@ says "an import that is not there" 1 \
     "split.yaml:[0-9]+:11: error: the import 'parts/body.yaml' cannot be read: there is no such file" "$tocsin" check split.yaml
 refused "... stops a replay as well" 3 "the import 'parts/body.yaml' cannot be read" 's/^pack: .*/pack: split.yaml/'
 head -c 1048576 /dev/zero | tr '\0' '[' >brackets.yaml
-says "a mebibyte of brackets" 1 'brackets.yaml' "$tocsin" check brackets.yaml
+says "a mebibyte of brackets" 1 'brackets.yaml:1:17: error: nested deeper than 16 levels' "$tocsin" check brackets.yaml
+{ cat "$data/pack.yaml"; head -c 1048576 /dev/zero | tr '\0' '#'; } >large.yaml
+says "a pack of more than a mebibyte" 1 'large.yaml: error: the file has [0-9]+ bytes; at most 1048576 are read' "$tocsin" check large.yaml
+deep=$(head -c 10000 /dev/zero | tr '\0' '(')
+sed "s/f.calls_10m >= 1/$deep f.calls_10m >= 1/" "$data/pack.yaml" >deep.yaml
+says "an expression nested 10,000 deep" 1 'deep.yaml:[0-9]+:[0-9]+: error: .*nested deeper than 64' "$tocsin" check deep.yaml
+seq 1000000 | sed '777777s/.*/seven/' >million.csv
+printf 'pack: p\nevents: { e: { fields: { n: int } } }\nlists: { l: { of: int, file: million.csv } }\n' >million.yaml
+says "a list file of a million lines with one bad" 1 'million.csv:777777:1: error: line 777777 of the list file holds a value that is no whole number' \
+    "$tocsin" check million.yaml
 head -c 100000 /dev/urandom >noise.yaml
 says "noise" 1 'noise.yaml' "$tocsin" check noise.yaml
 

@@ -160,6 +160,8 @@ static void hostile_texts_are_bounded_errors(void **state)
     assert_null(compile(parens, NULL, &diags));
     assert_int_equal(diags.n_errors, 1);
     assert_int_equal(diags.items[0].place.line, 11);
+    assert_int_equal(diags.items[0].place.column, 12 + 63);
+    assert_non_null(strstr(diags.items[0].message, "nested deeper than 64"));
     tsn_diags_free(&diags);
     free(parens);
 
@@ -168,6 +170,9 @@ static void hostile_texts_are_bounded_errors(void **state)
     tsn_diags_init(&diags);
     assert_null(tsn_pack_compile("b.yaml", large, TSN_YAML_BYTES_MAX + 1, NULL, NULL, &diags));
     assert_int_equal(diags.n_errors, 1);
+    assert_non_null(
+        strstr(diags.items[0].message, "the file has 1048577 bytes; at most 1048576 are read"));
+    assert_non_null(strstr(diags.items[0].advice, "move long lists of values into list files"));
     tsn_diags_free(&diags);
     free(large);
 }

@@ -227,6 +227,12 @@ static const struct slip slips[] = {
     {"  - id: paid\n    event: pay", "  - id: @paid", "rule 'paid' has no 'event'"},
     {"when: 'pay.amount > 10'", "when: @'1 > 10'", "is false for every event"},
     {"when: 'pay.amount > 10'", "when: @'1 / 0 > 10'", "fails for every event"},
+    {"when: 'pay.amount > 10'", "when: 'pay.amount @+ 10'",
+     "this must be a bool, and it is a double"},
+    {"where: 'call.ok'", "where: 'call@.n'", "this must be a bool, and it is a int"},
+    {"when: 'pay.amount > 10'", "when: @[a]", "an expression must be text, this is a list"},
+    {"when: 'pay.amount > 10'", "when: @!has(pay.amount)", "tags are refused"},
+    {"when: 'pay.amount > 10'", "when: 'pay.amount > @10u'", "uint literals"},
     {"when: 'pay.amount > 10'", "when: '@f.pairs > 10'", "pay does not read the feature 'f.pairs'"},
     {"when: 'pay.amount > 10'", "when: '@call.n > 10'", "this expression is on pay"},
     {"when: 'pay.amount > 10'", "whn: 'pay.amount > 10'", "has no 'when'"},
@@ -268,6 +274,7 @@ static const struct slip slips[] = {
      "reason: x\n    exceptions: [{ name: a, until: 2027-01-01, fields: [payer, amount], "
      "comps: @[in], values: [[x, 1]] }]",
      "how each of the 2 fields compares"},
+    {"add_to_list: marked", "@send_sms: marked", "unknown key of an action"},
     {"add_to_list: marked", "add_to_list: @markd", "unknown list 'markd'; did you mean 'marked'?"},
     {"value: caller", "value: @n", "list 'marked' is of string, field 'n' of type int"},
     /* for_each */

@@ -134,6 +134,9 @@ static void a_megabyte_of_brackets_is_one_bounded_error(void **state)
     size_t len = TSN_YAML_BYTES_MAX;
     char *text = malloc(len);
     static const char *const kinds[] = {"[", "{", "{a: ", "- ", "? "};
+    static const char *const says[] = {"deeper than 16 levels", "deeper than 16 levels",
+                                       "deeper than 16 levels", "deeper than 16 levels",
+                                       "deeper than 16 levels"};
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (size_t i = 0; i < len; i++) {
             text[i] = kinds[k][i % strlen(kinds[k])];
@@ -142,6 +145,7 @@ static void a_megabyte_of_brackets_is_one_bounded_error(void **state)
         tsn_diags_init(&found);
         assert_null(tsn_yaml_parse("x.yaml", text, len, &found));
         assert_int_equal(found.n_errors, 1);
+        assert_non_null(strstr(found.items[0].message, says[k]));
         tsn_diags_free(&found);
     }
     free(text);
