@@ -116,6 +116,21 @@ static const struct tsn_expr_name *longest_name(const struct tsn_checker *c,
     return NULL;
 }
 
+/* The name that ends in "." and the wrong one: `talk` is call.talk, `calls_1h` is
+ * f.calls_1h. The first, if there are several. */
+static const char *with_its_dot(const char *const *names, size_t n, const char *wrong)
+{
+    size_t len = strlen(wrong);
+    for (size_t i = 0; i < n; i++) {
+        size_t whole = strlen(names[i]);
+        if (whole > len + 1 && names[i][whole - len - 1] == '.' &&
+            strcmp(names[i] + whole - len, wrong) == 0) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
 static const char *nearest(struct tsn_checker *c, const char *wrong)
 {
     const struct tsn_expr_set *set = c->set;
@@ -131,7 +146,10 @@ static const char *nearest(struct tsn_checker *c, const char *wrong)
     for (uint32_t i = 0; i < c->n_locals; i++) {
         names[n++] = tsn_arena_strdup(c->scratch, c->locals[i].name.p, c->locals[i].name.len);
     }
-    const char *found = strlen(wrong) <= 256 ? tsn_nearest_name(wrong, names, n) : NULL;
+    const char *found = with_its_dot(names, n, wrong);
+    if (!found && strlen(wrong) <= 256) {
+        found = tsn_nearest_name(wrong, names, n);
+    }
     return found ? tsn_arena_printf(c->scratch, "did you mean '%s'?", found) : NULL;
 }
 

@@ -106,7 +106,10 @@ static bool aggregate(struct pack *p, struct tsn_feature *f, const struct tsn_ya
     size_t rest = strlen(open);
     bool has_field = rest > 2 && open[0] == '(' && open[rest - 1] == ')';
     if (has_field != aggregates[f->agg].takes_field) {
-        tsn_yaml_error(p->doc, node, NULL,
+        tsn_yaml_error(p->doc, node,
+                       has_field ? "distinct(<field>) counts different values, sum(<field>) adds "
+                                   "them up"
+                                 : NULL,
                        has_field ? "'%s' takes no field: it looks at the rows themselves"
                                  : "'%s' needs a field: write %s(<field>)",
                        names[f->agg], names[f->agg]);

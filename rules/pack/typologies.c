@@ -20,7 +20,9 @@ static bool entity(struct pack *p, struct tsn_typology *typology, const struct t
                        "typology '%s' has no 'entity'", typology->id);
         return false;
     }
-    if (!tsn_yaml_is_map(p->doc, node, "'entity'") || node->n == 0) {
+    if (node->kind != TSN_YAML_MAP || node->n == 0) {
+        tsn_yaml_error(p->doc, node, "write entity: { <event type>: <field>, ... }",
+                       "'entity' says for each event type which field names the entity");
         return false;
     }
     bool ok = true;
@@ -247,7 +249,8 @@ static void typology_keys(struct pack *p, struct tsn_typology *typology,
     }
     typology->version = tsn_pack_hash_node(node);
     if (!entity(p, typology, tsn_yaml_get(node, "entity"), id)) {
-        return; /* nothing below can be judged without it */
+        thresholds(p, typology, tsn_yaml_get(node, "thresholds"), id);
+        return; /* nothing else below can be judged without it */
     }
     const struct tsn_yaml_node *weights_node = tsn_yaml_get(node, "weights");
     const struct tsn_yaml_node *score_node = tsn_yaml_get(node, "score");

@@ -133,7 +133,7 @@ mkdir -p parts
 sed -n '1,/^events:/{/^events:/!p}' "$data/pack.yaml" >split.yaml
 sed -n '/^events:/,$p' "$data/pack.yaml" >parts/body.yaml
 echo 'imports: [parts/body.yaml]' >>split.yaml
-says "a pack in two files is the pack" 0 "$("$tocsin" check pack.yaml | head -1)" "$tocsin" check split.yaml
+says "a pack in two files is the pack" 0 "$("$tocsin" check pack.yaml 2>/dev/null | head -1)" "$tocsin" check split.yaml
 sed -i 's/by: callee/by: calle/' parts/body.yaml
 says "an error in an imported file has that file's place" 1 \
     "parts/body.yaml:[0-9]+:[0-9]+: error: unknown field of call: 'calle'; did you mean 'caller'" "$tocsin" check split.yaml

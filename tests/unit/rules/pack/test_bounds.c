@@ -196,6 +196,29 @@ static void a_rule_that_costs_too_much_is_refused(void **state)
     free(text);
 }
 
+static void a_pack_that_costs_too_much_is_refused(void **state)
+{
+    (void)state;
+    char *text = malloc(TSN_YAML_BYTES_MAX);
+    size_t used = (size_t)sprintf(text, "rules:\n");
+    for (int r = 0; r < 300; r++) {
+        used += (size_t)sprintf(text + used, "- { id: r%d, event: e, reason: x, when: '", r);
+        for (int i = 0; i < 180; i++) {
+            used += (size_t)sprintf(text + used, "%se.n==%d", i ? "||" : "", 180 * r + i);
+        }
+        used += (size_t)sprintf(text + used, "' }\n");
+    }
+    struct tsn_diags diags;
+    tsn_diags_init(&diags);
+    assert_null(compile(text, NULL, &diags));
+    assert_int_equal(diags.n_errors, 1);
+    assert_non_null(strstr(diags.items[0].message, "units an event; at most 50000"));
+    assert_non_null(strstr(diags.items[0].message, "the pack costs"));
+    assert_int_equal(diags.items[0].place.line, 1);
+    tsn_diags_free(&diags);
+    free(text);
+}
+
 static void a_thousand_rules_and_features_compile(void **state)
 {
     (void)state;
@@ -253,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_million_lines_with_one_bad_are_read_and_the_line_is_named),
         cmocka_unit_test(hostile_texts_are_bounded_errors),
         cmocka_unit_test(a_rule_that_costs_too_much_is_refused),
+        cmocka_unit_test(a_pack_that_costs_too_much_is_refused),
         cmocka_unit_test(a_thousand_rules_and_features_compile),
         cmocka_unit_test(more_errors_than_anybody_reads_are_counted),
     };

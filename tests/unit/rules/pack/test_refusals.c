@@ -326,6 +326,10 @@ static const struct slip slips[] = {
      "the typology is about 'line'"},
     {"entity: { call: caller, pay: payer }", "entity: { pay: payer }\n    title: @[x]",
      "'title' must be text"},
+    {"entity: { call: caller, pay: payer }", "entity: @caller",
+     "'entity' says for each event type which field names the entity"},
+    {"entity: { call: caller, pay: payer }", "entity: @{}",
+     "'entity' says for each event type which field names the entity"},
     {"weights: { many: 50, paid: 20 }", "weights: { many: 50, @piad: 20 }",
      "unknown rule 'piad'; did you mean 'paid'?"},
     {"weights: { many: 50, paid: 20 }", "weights: { many: 50, paid: @x }",
@@ -485,6 +489,37 @@ static void all_errors_of_a_pack_are_shown(void **state)
     tsn_diags_free(&diags);
 }
 
+/* What a newcomer leaves out is the word before the dot. */
+static void a_name_without_its_first_word_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slip slip;
+        const char *advice;
+    } cases[] = {
+        {{"when: 'pay.amount > 10'", "when: '@amount > 10'", "there is no name 'amount'"},
+         "did you mean 'pay.amount'?"},
+        {{"where: 'call.ok'", "where: '@talk > duration(\"1s\")'", "there is no name 'talk'"},
+         "did you mean 'call.talk'?"},
+        {{"expr: 'f.calls > 3'", "expr: '@calls > 3'", "there is no name 'calls'"},
+         "did you mean 'f.calls'?"},
+        {{"when: 'pay.amount > 10'", "when: 'pay.payer in @marked'", "there is no name 'marked'"},
+         "did you mean 'lists.marked'?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tsn_diags diags;
+        tsn_diags_init(&diags);
+        uint32_t line = 0;
+        uint32_t column = 0;
+        char *text = with_slip(&cases[i].slip, &line, &column);
+        assert_null(tsn_pack_compile("p.yaml", text, strlen(text), NULL, NULL, &diags));
+        assert_true(said(&diags, &cases[i].slip, line, column));
+        assert_string_equal(diags.items[0].advice, cases[i].advice);
+        free(text);
+        tsn_diags_free(&diags);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,6 +527,7 @@ int main(void)
         cmocka_unit_test(every_slip_is_refused_at_its_place),
         cmocka_unit_test(a_broken_thing_is_reported_once),
         cmocka_unit_test(all_errors_of_a_pack_are_shown),
+        cmocka_unit_test(a_name_without_its_first_word_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
