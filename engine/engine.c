@@ -308,6 +308,13 @@ const struct tsn_column *tsn_engine_score(const struct tsn_engine *eng, int typo
 
 /* ---- snapshots ------------------------------------------------------------------------- */
 
+static void score_take(void *user, const struct tsn_snapshot_record *record)
+{
+    struct tsn_snapshot_out *out = user;
+    out->sink(out->user, record);
+    out->n++;
+}
+
 void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user)
 {
     struct tsn_snapshot_out *out = &eng->cut;
@@ -319,14 +326,14 @@ void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *s
     out->newest_ms = eng->newest_ms;
     tsn_snapshot_clock_cut(out, &clock, &eng->features, &eng->dedup);
     tsn_snapshot_dedup_begin(out, &eng->dedup, whole);
-    out->n += tsn_score_cut(eng->score, whole, sink, user);
+    tsn_score_cut_begin(eng->score, whole, score_take, out);
     tsn_snapshot_entities_begin(out, whole);
 }
 
 bool tsn_snapshot_step(struct tsn_engine *eng, size_t bytes)
 {
     int64_t budget = bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
-    return tsn_dedup_cut_step(&eng->dedup, &budget) &&
+    return tsn_dedup_cut_step(&eng->dedup, &budget) && tsn_score_cut_step(eng->score, &budget) &&
            tsn_features_cut_step(&eng->features, &budget);
 }
 

@@ -36,7 +36,7 @@ void tsn_episode_key(const char *typology, enum tsn_type type, struct tsn_str en
     memcpy(key, canonical.digest, 16);
 }
 
-static size_t home(const struct tsn_episode_table *table, const uint8_t key[16])
+size_t tsn_episode_home(const struct tsn_episode_table *table, const uint8_t key[16])
 {
     uint64_t hash;
     memcpy(&hash, key, sizeof hash);
@@ -46,7 +46,7 @@ static size_t home(const struct tsn_episode_table *table, const uint8_t key[16])
 /* The slot of the key, or the free slot where it belongs. */
 static size_t probe(const struct tsn_episode_table *table, const uint8_t key[16])
 {
-    size_t at = home(table, key);
+    size_t at = tsn_episode_home(table, key);
     while (table->slots[at] && memcmp(table->slots[at]->key, key, 16) != 0) {
         at = (at + 1) & (table->cap - 1);
     }
@@ -90,7 +90,6 @@ struct tsn_episode *tsn_episode_add(struct tsn_episode_table *table, int typolog
         episode->sms_ms[level] = TSN_NEVER;
     }
     episode->entity_type = (uint8_t)type;
-    episode->dirty_at = SIZE_MAX;
     episode->entity_len = entity.len;
     memcpy(episode->entity, entity.p, entity.len);
     size_t at = probe(table, key);
@@ -129,7 +128,7 @@ void tsn_episode_remove(struct tsn_episode_table *table, struct tsn_episode *epi
     TSN_MUST(table->slots[hole] == episode);
     size_t mask = table->cap - 1;
     for (size_t at = (hole + 1) & mask; table->slots[at]; at = (at + 1) & mask) {
-        size_t from_home = (at - home(table, table->slots[at]->key)) & mask;
+        size_t from_home = (at - tsn_episode_home(table, table->slots[at]->key)) & mask;
         if (from_home >= ((at - hole) & mask)) {
             table->slots[hole] = table->slots[at];
             hole = at;

@@ -47,7 +47,9 @@ struct tsn_episode {
     uint32_t n_entries, entries_cap;
     struct tsn_hit **hits;
     uint32_t n_hits;
-    size_t dirty_at; /* its place among the changed; SIZE_MAX: unchanged */
+    uint32_t changed; /* epoch of its last change; 0: as it was loaded */
+    uint32_t given;   /* epoch of the last cut that has it; 0: none has */
+    size_t dirty_at;  /* its place among the changed, or among what the cut has yet to give */
     uint32_t entity_len;
     char entity[];
 };
@@ -58,6 +60,9 @@ struct tsn_episode_table {
     size_t n;
     size_t sweep; /* the slot that the sweep looks at next */
 };
+
+/* The place in the table where a key's run begins that may hold it. */
+size_t tsn_episode_home(const struct tsn_episode_table *table, const uint8_t key[16]);
 
 /* The record key of an entity in a typology. */
 void tsn_episode_key(const char *typology, enum tsn_type type, struct tsn_str entity,

@@ -60,8 +60,11 @@ static struct tsn_episode *episode_of(struct tsn_score *score, const struct tsn_
         episode = NULL;
     }
     if (!episode) {
-        return tsn_episode_add(table, index, key, entity->type.type, text, t);
+        episode = tsn_episode_add(table, index, key, entity->type.type, text, t);
+        tsn_score_mark(score, episode); /* no cut under way has it */
+        return episode;
     }
+    tsn_score_mark(score, episode);
     if (t > tsn_time_plus(episode->clock_ms, typology->sum_over_ms)) {
         tsn_episode_restart(episode, t);
     } else {
@@ -311,7 +314,6 @@ static void entity_touch(struct tsn_score *score, const struct score_batch *of,
     if (episode_speaks(&touch)) {
         alert_raise(&touch, before);
     }
-    tsn_score_mark(score, touch.episode);
 }
 
 void tsn_score_touch(struct tsn_score *score, const struct score_batch *of,

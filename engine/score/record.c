@@ -10,45 +10,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "engine/score/state.h"
 #include "rules/must/must.h"
 
 enum { RECORD_FORMAT = 1 };
 enum { KIND_EPISODE = 1, KIND_NEWEST = 2 }; /* of section EPISODE */
-
-/* ---- what changed -------------------------------------------------------------------- */
-
-void tsn_score_mark(struct tsn_score *score, struct tsn_episode *episode)
-{
-    if (episode->dirty_at != SIZE_MAX) {
-        return;
-    }
-    if (score->n_dirty == score->dirty_cap) {
-        score->dirty_cap = score->dirty_cap ? 2 * score->dirty_cap : 64;
-        score->dirty = realloc(score->dirty, score->dirty_cap * sizeof(struct tsn_episode *));
-        TSN_MUST_ALLOC(score->dirty);
-    }
-    episode->dirty_at = score->n_dirty;
-    score->dirty[score->n_dirty++] = episode;
-}
-
-void tsn_score_forget(struct tsn_score *score, struct tsn_episode *episode)
-{
-    if (episode->dirty_at != SIZE_MAX) {
-        struct tsn_episode *last = score->dirty[--score->n_dirty];
-        score->dirty[episode->dirty_at] = last;
-        last->dirty_at = episode->dirty_at;
-    }
-    if (score->n_gone == score->gone_cap) {
-        score->gone_cap = score->gone_cap ? 2 * score->gone_cap : 64;
-        score->gone = realloc(score->gone, score->gone_cap * sizeof *score->gone);
-        TSN_MUST_ALLOC(score->gone);
-    }
-    memcpy(score->gone[score->n_gone++].bytes, episode->key, sizeof episode->key);
-    tsn_episode_remove(&score->typologies[episode->typology].episodes, episode);
-}
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -62,9 +29,10 @@ static void event_write(const struct tsn_program *prog, const struct tsn_event_r
     tsn_bytes_str(to, event->id);
 }
 
-static void episode_write(const struct tsn_program *prog, const struct tsn_typology *typology,
-                          const struct tsn_episode *episode, struct tsn_bytes *to)
+void tsn_score_episode_write(const struct tsn_program *prog, const struct tsn_episode *episode,
+                             struct tsn_bytes *to)
 {
+    const struct tsn_typology *typology = &prog->typologies[episode->typology];
     tsn_bytes_u8(to, RECORD_FORMAT);
     tsn_bytes_u8(to, KIND_EPISODE);
     tsn_bytes_name(to, typology->id);
@@ -100,8 +68,8 @@ static void episode_write(const struct tsn_program *prog, const struct tsn_typol
     }
 }
 
-static void list_write(const struct tsn_list_decl *decl, const struct tsn_list *list,
-                       struct tsn_bytes *to)
+void tsn_score_list_write(const struct tsn_list_decl *decl, const struct tsn_list *list,
+                          struct tsn_bytes *to)
 {
     size_t n = tsn_list_size(list);
     tsn_bytes_u8(to, RECORD_FORMAT);
@@ -119,104 +87,12 @@ static void list_write(const struct tsn_list_decl *decl, const struct tsn_list *
     }
 }
 
-static void named_key(const char *kind, const char *name, uint8_t key[16])
+void tsn_score_newest_write(const struct tsn_score *score, struct tsn_bytes *to)
 {
-    XXH128_canonical_t canonical;
-    XXH64_hash_t seed = XXH3_64bits(kind, strlen(kind));
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(name, strlen(name), seed));
-    memcpy(key, canonical.digest, 16);
-}
-
-struct cut {
-    struct tsn_score *score;
-    tsn_snapshot_sink *sink;
-    void *user;
-    uint64_t n;
-};
-
-static void cut_give(struct cut *cut, enum tsn_snapshot_section section, const uint8_t key[16],
-                     bool is_gone)
-{
-    struct tsn_snapshot_record record = {
-        .section = section,
-        .bytes = is_gone ? NULL : cut->score->bytes.p,
-        .len = is_gone ? 0 : cut->score->bytes.len,
-    };
-    memcpy(record.key, key, 16);
-    cut->sink(cut->user, &record);
-    cut->n++;
-}
-
-static void cut_episode(struct cut *cut, const struct tsn_episode *episode)
-{
-    struct tsn_score *score = cut->score;
-    score->bytes.len = 0;
-    episode_write(score->prog, &score->prog->typologies[episode->typology], episode, &score->bytes);
-    cut_give(cut, TSN_SNAPSHOT_EPISODE, episode->key, false);
-}
-
-static void cut_episodes(struct cut *cut, bool whole)
-{
-    const struct tsn_score *score = cut->score;
-    for (size_t i = 0; !whole && i < score->n_dirty; i++) {
-        cut_episode(cut, score->dirty[i]);
-    }
-    for (int y = 0; whole && y < score->prog->n_typologies; y++) {
-        const struct tsn_episode_table *table = &score->typologies[y].episodes;
-        for (size_t i = 0; i < table->cap; i++) {
-            if (table->slots[i]) {
-                cut_episode(cut, table->slots[i]);
-            }
-        }
-    }
-}
-
-static bool episode_exists(const struct tsn_score *score, const uint8_t key[16])
-{
-    for (int y = 0; y < score->prog->n_typologies; y++) {
-        if (tsn_episode_find(&score->typologies[y].episodes, key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-uint64_t tsn_score_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *sink, void *user)
-{
-    struct cut cut = {score, sink, user, 0};
-    uint8_t key[16];
-    cut_episodes(&cut, whole);
-    for (size_t i = 0; i < score->n_gone; i++) {
-        if (!episode_exists(score, score->gone[i].bytes)) {
-            cut_give(&cut, TSN_SNAPSHOT_EPISODE, score->gone[i].bytes, true);
-        }
-    }
-    for (int l = 0; l < score->prog->n_lists; l++) {
-        const struct tsn_list_decl *decl = &score->prog->lists[l];
-        if (decl->written && (whole || score->list_changed[l])) {
-            score->bytes.len = 0;
-            list_write(decl, score->lists[l], &score->bytes);
-            named_key("list", decl->name, key);
-            cut_give(&cut, TSN_SNAPSHOT_LIST, key, false);
-        }
-        score->list_changed[l] = false;
-    }
-    if (whole || score->newest_changed) {
-        score->bytes.len = 0;
-        tsn_bytes_u8(&score->bytes, RECORD_FORMAT);
-        tsn_bytes_u8(&score->bytes, KIND_NEWEST);
-        tsn_bytes_u64(&score->bytes, (uint64_t)score->newest_ms);
-        tsn_bytes_u64(&score->bytes, (uint64_t)score->tick_ms);
-        named_key("newest", "", key);
-        cut_give(&cut, TSN_SNAPSHOT_EPISODE, key, false);
-    }
-    for (size_t i = 0; i < score->n_dirty; i++) {
-        score->dirty[i]->dirty_at = SIZE_MAX;
-    }
-    score->n_dirty = 0;
-    score->n_gone = 0;
-    score->newest_changed = false;
-    return cut.n + tsn_score_timers_cut(score, whole, sink, user);
+    tsn_bytes_u8(to, RECORD_FORMAT);
+    tsn_bytes_u8(to, KIND_NEWEST);
+    tsn_bytes_u64(to, (uint64_t)score->newest_ms);
+    tsn_bytes_u64(to, (uint64_t)score->tick_ms);
 }
 
 /* ---- reading --------------------------------------------------------------------------- */
@@ -356,6 +232,7 @@ static bool episode_load(struct tsn_score *score, const uint8_t key[16],
     }
     struct tsn_episode *episode =
         tsn_episode_add(table, y, key, (enum tsn_type)entity_type, entity, clock_ms);
+    episode->given = 1; /* by an epoch that no cut has */
     episode->alerted_ms = (int64_t)tsn_bytes_get_u64(from);
     for (int level = 0; level < TSN_LEVELS; level++) {
         episode->sms_ms[level] = (int64_t)tsn_bytes_get_u64(from);

@@ -192,6 +192,7 @@ struct tsn_score *tsn_score_new(const struct tsn_program *prog,
     score->newest_ms = INT64_MIN;
     score->tick_ms = INT64_MIN;
     score->expired_ms = INT64_MIN;
+    score->epoch = 1;
     tsn_arena_init(&score->plan, 0);
     tsn_arena_init(&score->batch, 0);
     tsn_arena_init(&score->timer_memory, 0);
@@ -219,6 +220,7 @@ void tsn_score_free(struct tsn_score *score)
     tsn_arena_free(&score->timer_memory);
     free(score->dirty);
     free(score->gone);
+    tsn_score_cut_free(score);
     free(score->touches);
     tsn_bytes_free(&score->bytes);
     tsn_arena_free(&score->batch);
@@ -364,9 +366,9 @@ static void remap_episodes(struct tsn_score *score, int typology, const struct t
     }
     for (size_t i = 0; i < table->cap; i++) {
         if (table->slots[i]) {
+            tsn_score_mark(score, table->slots[i]);
             table->slots[i]->typology = typology;
             tsn_episode_remap(table->slots[i], weight_map, rule_map, type_map);
-            tsn_score_mark(score, table->slots[i]);
         }
     }
     free(weight_map);
@@ -432,6 +434,7 @@ static void forget_all(struct tsn_score *score, int typology)
 
 void tsn_score_swap(struct tsn_score *score, const struct tsn_program *prog)
 {
+    TSN_MUST(!score->cut.runs);
     const struct tsn_program *old = score->prog;
     struct tsn_episode_table *tables = malloc(((size_t)old->n_typologies + 1) * sizeof *tables);
     struct tsn_list **lists = malloc(((size_t)old->n_lists + 1) * sizeof(struct tsn_list *));

@@ -58,7 +58,11 @@ const struct tsn_column *tsn_score_typology(const struct tsn_score *score, int t
  * program's. */
 void tsn_score_swap(struct tsn_score *score, const struct tsn_program *prog);
 
-/* The records of sections EPISODE, LIST and TIMER; see engine.h. */
+/* The records of sections EPISODE, LIST and TIMER; see engine.h. A step gives more until
+ * about *budget bytes are spent, which is lowered; true when the cut is complete. */
+void tsn_score_cut_begin(struct tsn_score *score, bool whole, tsn_snapshot_sink *sink, void *user);
+bool tsn_score_cut_step(struct tsn_score *score, int64_t *budget);
+/* Both at once; returns the number of records. */
 uint64_t tsn_score_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *sink, void *user);
 bool tsn_score_load(struct tsn_score *score, const struct tsn_snapshot_record *record,
                     const char **why);

@@ -74,6 +74,8 @@ struct score_timer {
     struct score_timer *next; /* in its bucket */
     size_t heap_at;
     size_t fresh_at; /* its place among those in no record yet; SIZE_MAX: in one */
+    uint32_t armed;  /* in which epoch */
+    uint32_t given;  /* epoch of the last cut that has it; 0: none has */
     uint32_t entity_len;
     uint32_t len;
     uint8_t bytes[]; /* entity, then the cells of kept inputs */
@@ -90,6 +92,26 @@ struct score_timers {
     size_t n_fresh, fresh_cap;
     struct score_key *gone; /* records to delete at the next cut */
     size_t n_gone, gone_cap;
+};
+
+/* A cut under way: what it has yet to give. Lists of what changed, and for a whole one
+ * a walk over the tables, where what was given or made since is passed over. */
+struct score_cut {
+    bool runs;
+    bool whole;
+    tsn_snapshot_sink *sink;
+    void *user;
+    uint64_t n; /* records given */
+    struct tsn_bytes bytes;
+    struct tsn_episode **dirty;
+    size_t n_dirty, dirty_cap;
+    struct score_timer **fresh;
+    size_t n_fresh, fresh_cap;
+    struct score_key *gone; /* of timers */
+    size_t n_gone, gone_cap;
+    int typology;
+    size_t slot_at, n_slots; /* a table that has grown is walked anew */
+    size_t bucket_at, n_buckets;
 };
 
 /* A hit on its way from a row to a typology. */
@@ -125,6 +147,8 @@ struct tsn_score {
     tsn_event_ms expired_ms; /* lists were rid of what ended by then */
     bool newest_changed;     /* since the last cut */
 
+    uint32_t epoch; /* number of cuts begun + 1 */
+    struct score_cut cut;
     struct tsn_episode **dirty; /* episodes changed since the last cut */
     size_t n_dirty, dirty_cap;
     struct score_key *gone; /* records to delete at the next cut */
@@ -186,8 +210,9 @@ void tsn_score_timer_row(struct tsn_score *score, const struct tsn_hit_row *at);
 bool tsn_score_timers_fire(struct tsn_score *score, const struct score_batch *of,
                            tsn_event_ms clock_ms, tsn_event_ms newest_ms, size_t *n);
 bool tsn_score_timers_due(const struct tsn_score *score, tsn_event_ms clock_ms);
-uint64_t tsn_score_timers_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *sink,
-                              void *user);
+/* The record of a timer, and its key. */
+void tsn_score_timer_write(const struct tsn_score *score, const struct score_timer *timer,
+                           struct tsn_bytes *to, uint8_t key[16]);
 bool tsn_score_timer_load(struct tsn_score *score, struct tsn_bytes_reader *from, const char **why);
 /* For a swap: timers leave the state in the names of the old program, and come back
  * under the new one. */
@@ -195,8 +220,18 @@ void tsn_score_timers_pack(struct tsn_score *score, struct tsn_bytes *to);
 void tsn_score_timers_unpack(struct tsn_score *score, const struct tsn_bytes *packed);
 void tsn_score_timers_free(struct tsn_score *score);
 
-/* record.c: the episode changed; or goes, with its record. */
+/* cut.c: the episode is about to change, or has just been made; or goes, with its record. */
 void tsn_score_mark(struct tsn_score *score, struct tsn_episode *episode);
 void tsn_score_forget(struct tsn_score *score, struct tsn_episode *episode);
+/* Before an old timer goes: the cut under way has it as it is. */
+void tsn_score_timer_goes(struct tsn_score *score, struct score_timer *timer);
+void tsn_score_cut_free(struct tsn_score *score);
+
+/* record.c: records. */
+void tsn_score_episode_write(const struct tsn_program *prog, const struct tsn_episode *episode,
+                             struct tsn_bytes *to);
+void tsn_score_list_write(const struct tsn_list_decl *decl, const struct tsn_list *list,
+                          struct tsn_bytes *to);
+void tsn_score_newest_write(const struct tsn_score *score, struct tsn_bytes *to);
 
 #endif

@@ -300,13 +300,14 @@ static void gone_add(struct score_timers *timers, const uint8_t key[16])
     memcpy(timers->gone[timers->n_gone++].bytes, key, 16);
 }
 
-static void fresh_add(struct score_timers *timers, struct score_timer *timer)
+static void fresh_add(struct score_timers *timers, struct score_timer *timer, uint32_t epoch)
 {
     if (timers->n_fresh == timers->fresh_cap) {
         timers->fresh_cap = timers->fresh_cap ? 2 * timers->fresh_cap : 64;
         timers->fresh = realloc(timers->fresh, timers->fresh_cap * sizeof(struct score_timer *));
         TSN_MUST_ALLOC(timers->fresh);
     }
+    timer->armed = epoch;
     timer->fresh_at = timers->n_fresh;
     timers->fresh[timers->n_fresh++] = timer;
 }
@@ -315,6 +316,7 @@ static void fresh_add(struct score_timers *timers, struct score_timer *timer)
 static void timer_take(struct tsn_score *score, struct score_timer *timer)
 {
     struct score_timers *timers = &score->timers;
+    tsn_score_timer_goes(score, timer);
     if (timer->fresh_at != SIZE_MAX) {
         struct score_timer *last = timers->fresh[--timers->n_fresh];
         timers->fresh[timer->fresh_at] = last;
@@ -391,7 +393,7 @@ static void timer_arm(struct tsn_score *score, const struct tsn_hit_row *at, int
     timer->entity_len = entity.len;
     timer->hash = timer_hash(r, type, timer->bytes, entity.len);
     timer_insert(&score->timers, timer);
-    fresh_add(&score->timers, timer);
+    fresh_add(&score->timers, timer, score->epoch);
 }
 
 /* An event of time t calls off what was armed up to it and is not due before it. */
@@ -664,7 +666,8 @@ static struct score_timer *timer_read(struct tsn_score *score, struct tsn_bytes_
         head.entity_len = entity.len;
         head.hash = timer_hash(head.rule, (enum tsn_type)head.entity_type, entity.p, entity.len);
         head.fresh_at = SIZE_MAX;
-        *timer = head; /* without its bytes */
+        head.given = 1; /* by an epoch that no cut has */
+        *timer = head;  /* without its bytes */
         timer_insert(&score->timers, timer);
         if (head.order >= score->timers.order) {
             score->timers.order = head.order + 1;
@@ -721,7 +724,7 @@ void tsn_score_timers_unpack(struct tsn_score *score, const struct tsn_bytes *pa
         struct score_timer *timer = timer_read(score, &one);
         TSN_MUST(!from.bad && !one.bad);
         if (timer && fresh) {
-            fresh_add(&score->timers, timer);
+            fresh_add(&score->timers, timer, score->epoch);
         } else if (!timer && !fresh) {
             gone_add(&score->timers, key);
         }
@@ -743,36 +746,10 @@ void tsn_score_timers_free(struct tsn_score *score)
     }
 }
 
-uint64_t tsn_score_timers_cut(struct tsn_score *score, bool whole, tsn_snapshot_sink *sink,
-                              void *user)
+void tsn_score_timer_write(const struct tsn_score *score, const struct score_timer *timer,
+                           struct tsn_bytes *to, uint8_t key[16])
 {
-    struct score_timers *timers = &score->timers;
-    struct score_timer **given = whole ? timers->heap : timers->fresh;
-    size_t n_given = whole ? timers->n : timers->n_fresh;
-    uint64_t n = 0;
-    for (size_t i = 0; i < timers->n_gone; i++) {
-        struct tsn_snapshot_record record = {.section = TSN_SNAPSHOT_TIMER};
-        memcpy(record.key, timers->gone[i].bytes, 16);
-        sink(user, &record);
-        n++;
-    }
-    for (size_t i = 0; i < n_given; i++) {
-        score->bytes.len = 0;
-        tsn_bytes_u8(&score->bytes, TIMER_FORMAT);
-        timer_write(score->prog, given[i], &score->bytes);
-        struct tsn_snapshot_record record = {
-            .section = TSN_SNAPSHOT_TIMER,
-            .bytes = score->bytes.p,
-            .len = score->bytes.len,
-        };
-        timer_key(score, given[i], record.key);
-        sink(user, &record);
-        n++;
-    }
-    for (size_t i = 0; i < timers->n_fresh; i++) {
-        timers->fresh[i]->fresh_at = SIZE_MAX;
-    }
-    timers->n_fresh = 0;
-    timers->n_gone = 0;
-    return n;
+    tsn_bytes_u8(to, TIMER_FORMAT);
+    timer_write(score->prog, timer, to);
+    timer_key(score, timer, key);
 }

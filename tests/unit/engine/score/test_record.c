@@ -295,6 +295,57 @@ static void no_checkpoint_shows(void **state)
     }
 }
 
+/* Two worlds that see the same rows: what one gives in steps, while rows go on, is what
+ * the other gave at once when the cut began. */
+static void a_cut_taken_in_steps_is_the_state_of_its_beginning(void **state)
+{
+    (void)state;
+    static struct world_row rows[ROWS];
+    static char names[400][8];
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(names[i], sizeof names[i], "E%zu", i);
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct world *world = busy_world();
+        struct world *twin = busy_world();
+        struct store store = {0};
+        struct store expected = {0};
+        uint64_t random = seed;
+        uint32_t n_cuts = 0;
+        bool cutting = false;
+        rows_make(rows, ROWS, seed);
+        for (size_t i = 0; i < ROWS; i++) { /* many: tables grow, and runs of places collide */
+            rows[i].who = names[next_random(&random) % COUNT(names)];
+        }
+        world_start(world);
+        world_start(twin);
+        for (size_t i = 0; i < ROWS;) {
+            size_t n = 1 + next_random(&random) % 20;
+            n = n < ROWS - i ? n : ROWS - i;
+            if (!cutting) {
+                tsn_score_cut_begin(world->score, next_random(&random) % 2 == 0, store_put, &store);
+                tsn_score_cut(twin->score, true, store_put, &expected);
+                cutting = true;
+            }
+            world_feed(world, rows + i, n, 64);
+            world_feed(twin, rows + i, n, 64);
+            i += n;
+            int64_t budget = (int64_t)(next_random(&random) % (seed % 2 ? 3000 : 20000));
+            if (tsn_score_cut_step(world->score, &budget)) {
+                assert_true(store_same(&store, &expected));
+                store_free(&expected);
+                cutting = false;
+                n_cuts++;
+            }
+        }
+        assert_true(n_cuts > 2);
+        store_free(&store);
+        store_free(&expected);
+        world_free(world);
+        world_free(twin);
+    }
+}
+
 static void a_swap_to_an_equal_program_does_not_show(void **state)
 {
     (void)state;
@@ -379,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_batch_size_shows),
         cmocka_unit_test(no_checkpoint_shows),
+        cmocka_unit_test(a_cut_taken_in_steps_is_the_state_of_its_beginning),
         cmocka_unit_test(a_swap_to_an_equal_program_does_not_show),
         cmocka_unit_test(every_damaged_record_is_refused_or_harmless),
         cmocka_unit_test(nothing_changed_is_nothing_cut),

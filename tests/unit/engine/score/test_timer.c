@@ -269,6 +269,37 @@ static void a_timer_called_off_before_a_cut_leaves_no_trace(void **state)
     assert_true(given[0] == 1 && given[1] == 1);
 }
 
+static void assert_rest_of_cut(const int *given, int records, int deletions)
+{
+    int64_t budget = INT64_MAX;
+    assert_true(tsn_score_cut_step(world->score, &budget));
+    assert_int_equal(given[0], records);
+    assert_int_equal(given[1], deletions);
+}
+
+static void a_timer_that_goes_while_a_cut_is_taken_is_in_it_as_it_was(void **state)
+{
+    (void)state;
+    world_start(world);
+    const struct world_row rows[] = {
+        {.type = RING, .t = T0, .who = "A", .amount = -1, .n = 1},
+        {.type = RING, .t = T0 + 1, .who = "B", .amount = -1, .n = 1},
+        {.type = PAY, .t = T0 + 2, .who = "B", .amount = -1, .n = 9},
+        {.type = RING, .t = T0 + 3, .who = "C", .amount = -1, .n = 1},
+        {.type = PAY, .t = T0 + 4, .who = "A", .amount = -1, .n = 9},
+    };
+    int given[2] = {0, 0}; /* records, deletions */
+    feed(rows, 2, 64);
+    tsn_score_cut_begin(world->score, false, count_records, given);
+    feed(rows + 2, 2, 64); /* B goes, C comes */
+    assert_rest_of_cut(given, 2, 0);
+    tsn_score_cut_begin(world->score, true, count_records, given);
+    feed(rows + 4, 1, 64); /* A goes */
+    assert_rest_of_cut(given, 2 + 2, 1);
+    tsn_score_cut_begin(world->score, false, count_records, given);
+    assert_rest_of_cut(given, 2 + 2, 2);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -282,6 +313,7 @@ int main(void)
         T(the_row_that_moves_the_clock_sees_what_a_timer_wrote),
         T(shadow_timers_are_counted_and_do_nothing),
         T(a_timer_called_off_before_a_cut_leaves_no_trace),
+        T(a_timer_that_goes_while_a_cut_is_taken_is_in_it_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
