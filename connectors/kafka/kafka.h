@@ -138,9 +138,12 @@ struct tsn_publication {
     size_t n_origins;
 };
 
-/* Tells the sequence of the newest committed manifest (0: none); asked when the
- * outcome of a commit is unknown. Called in the publisher's thread. */
-typedef bool tsn_publisher_tail(void *user, uint64_t *sequence, struct tsn_failure *failure);
+/* Tells the sequence of the newest committed manifest (0: none), and whether it is byte
+ * for byte the one that ends this publication: who took over meanwhile may have committed
+ * another of the same sequence. Asked when the outcome of a commit is unknown. Called in
+ * the publisher's thread. */
+typedef bool tsn_publisher_tail(void *user, const struct tsn_publication *publication,
+                                uint64_t *sequence, bool *same, struct tsn_failure *failure);
 
 struct tsn_publisher_settings {
     const struct tsn_config *config;

@@ -120,10 +120,17 @@ static bool act_init(struct tsn_publisher *p, struct tsn_failure *failure)
 static bool act_read_tail(struct tsn_publisher *p, struct tsn_failure *failure, bool *lacked)
 {
     uint64_t newest;
-    if (!p->settings.tail(p->settings.tail_user, &newest, failure)) {
+    bool same;
+    if (!p->settings.tail(p->settings.tail_user, &p->publication, &newest, &same, failure)) {
         return false;
     }
     *lacked = newest < p->publication.sequence;
+    if (newest == p->publication.sequence && !same) {
+        return tsn_fail(failure, TSN_REMEDY_STAND_BY,
+                        "manifest: another one of sequence %llu was committed while this one was "
+                        "being published: another instance leads",
+                        (unsigned long long)newest);
+    }
     if (newest > p->publication.sequence) {
         return tsn_fail(failure, TSN_REMEDY_STAND_BY,
                         "manifest: sequence %llu is committed while %llu was being published: "

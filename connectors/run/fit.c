@@ -97,7 +97,7 @@ bool tsn_fit_checkpoint(const struct tsn_session *session, const struct tsn_chec
                         meta->cluster_id, session->cluster_id);
     }
     if (meta->sequence > newest && /* committed since, if somebody leads meanwhile */
-        !tsn_session_tail((void *)(uintptr_t)session->config, &newest, failure)) {
+        !tsn_session_tail(session->config, &newest, failure)) {
         return false;
     }
     return meta->sequence <= newest ||
@@ -112,7 +112,7 @@ bool tsn_fit_no_manifest(const struct tsn_session *session, uint64_t sequence,
                          struct tsn_failure *failure)
 {
     uint64_t newest;
-    if (!tsn_session_tail((void *)(uintptr_t)session->config, &newest, failure)) {
+    if (!tsn_session_tail(session->config, &newest, failure)) {
         return false;
     }
     if (newest >= sequence) { /* another's first start, since the topic was read */

@@ -32,20 +32,50 @@ bool tsn_session_interrupted(const struct tsn_session *session, struct tsn_failu
     return false;
 }
 
-bool tsn_session_tail(void *user, uint64_t *sequence, struct tsn_failure *failure)
+static bool newest_manifest(const struct tsn_config *config, struct tsn_arena *arena,
+                            struct tsn_manifest *manifest, bool *found, struct tsn_failure *failure)
 {
-    const struct tsn_config *config = user;
     struct tsn_kafka *kafka = tsn_kafka_open(config, failure);
     struct tsn_history *history = kafka ? tsn_history_open(config, kafka, failure) : NULL;
+    *found = false;
+    bool ok = history && tsn_history_tail(history, arena, manifest, found, failure);
+    tsn_history_close(history);
+    tsn_kafka_close(kafka);
+    return ok;
+}
+
+bool tsn_session_tail(const struct tsn_config *config, uint64_t *sequence,
+                      struct tsn_failure *failure)
+{
     struct tsn_arena arena;
     tsn_arena_init(&arena, 0);
     struct tsn_manifest manifest;
-    bool found = false;
-    bool ok = history && tsn_history_tail(history, &arena, &manifest, &found, failure);
+    bool found;
+    bool ok = newest_manifest(config, &arena, &manifest, &found, failure);
     *sequence = ok && found ? manifest.sequence : 0;
     tsn_arena_free(&arena);
-    tsn_history_close(history);
-    tsn_kafka_close(kafka);
+    return ok;
+}
+
+/* For the publisher. A manifest is read as it was written and nothing else, so written
+ * again it has the bytes of the record. It ends its publication. */
+static bool publisher_tail(void *user, const struct tsn_publication *publication,
+                           uint64_t *sequence, bool *same, struct tsn_failure *failure)
+{
+    struct tsn_arena arena;
+    tsn_arena_init(&arena, 0);
+    struct tsn_manifest manifest;
+    bool found;
+    bool ok = newest_manifest(user, &arena, &manifest, &found, failure);
+    *sequence = ok && found ? manifest.sequence : 0;
+    *same = false;
+    if (ok && found && publication->n > 0) {
+        const struct tsn_message *ours = &publication->messages[publication->n - 1];
+        struct tsn_message theirs;
+        tsn_wire_manifest(&manifest, &arena, &theirs);
+        *same = theirs.len == ours->len && memcmp(theirs.value, ours->value, ours->len) == 0;
+    }
+    tsn_arena_free(&arena);
     return ok;
 }
 
@@ -55,7 +85,7 @@ static bool fence(struct tsn_session *session, struct tsn_failure *failure)
 {
     struct tsn_publisher_settings settings = {
         .config = session->config,
-        .tail = tsn_session_tail,
+        .tail = publisher_tail,
         .tail_user = (void *)(uintptr_t)session->config,
     };
     session->publisher = tsn_publisher_open(&settings, failure);

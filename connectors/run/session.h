@@ -105,8 +105,8 @@ bool tsn_session_live(struct tsn_session *session, struct tsn_failure *failure);
  * it was had. */
 bool tsn_session_interrupted(const struct tsn_session *session, struct tsn_failure *failure);
 
-/* For tsn_publisher_settings: the newest committed sequence, read on a connection of
- * its own. `user` is a const struct tsn_config. */
-bool tsn_session_tail(void *user, uint64_t *sequence, struct tsn_failure *failure);
+/* The newest committed sequence (0: none), read on a connection of its own. */
+bool tsn_session_tail(const struct tsn_config *config, uint64_t *sequence,
+                      struct tsn_failure *failure);
 
 #endif

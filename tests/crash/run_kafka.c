@@ -343,8 +343,17 @@ static bool act_commit(struct tsn_publisher *publisher, struct tsn_failure *fail
         tsn_memory_log_commit_later(world->log, publisher->epoch, world_dice() % 2);
         _exit(WORLD_CRASHED);
     }
+    if (world->lose_commit > 0 && --world->lose_commit == 0) {
+        world->n_unknown++;
+        world->pause_at = world->n_points + 1;
+        return tsn_fail(failure, TSN_REMEDY_RECOVER, "the commit timed out");
+    }
     if (!world_unlucky(50)) {
-        return logged(tsn_memory_log_commit(world->log, publisher->epoch), failure);
+        bool ok = logged(tsn_memory_log_commit(world->log, publisher->epoch), failure);
+        if (ok && world->last_commit > 0 && --world->last_commit == 0) {
+            _exit(WORLD_CRASHED);
+        }
+        return ok;
     }
     /* The answer is lost. */
     world->n_unknown++;
@@ -368,11 +377,13 @@ static bool act_read_tail(struct tsn_publisher *publisher, bool *lacked,
                           struct tsn_failure *failure)
 {
     uint64_t newest;
-    if (!publisher->settings.tail(publisher->settings.tail_user, &newest, failure)) {
+    bool same;
+    if (!publisher->settings.tail(publisher->settings.tail_user, &publisher->publication, &newest,
+                                  &same, failure)) {
         return false;
     }
     *lacked = newest < publisher->publication.sequence;
-    return newest <= publisher->publication.sequence ||
+    return *lacked || (newest == publisher->publication.sequence && same) ||
            tsn_fail(failure, TSN_REMEDY_STAND_BY, "another instance leads");
 }
 

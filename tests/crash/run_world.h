@@ -43,10 +43,12 @@ struct world {
     int64_t start_ms;
     int64_t wall_pace; /* ms of the wall clock a ms of the other; 0: it stands still */
     /* points */
-    uint64_t n_points; /* passed in this life */
-    uint64_t crash_at; /* 0: never */
-    uint64_t pause_at; /* 0: never */
-    bool may_go_on;    /* the paused life may */
+    uint64_t n_points;    /* passed in this life */
+    uint64_t crash_at;    /* 0: never */
+    uint64_t pause_at;    /* 0: never */
+    unsigned lose_commit; /* this commit from now never arrives, and the life pauses; 0: none */
+    unsigned last_commit; /* the life dies right after this one from now; 0: none */
+    bool may_go_on;       /* the paused life may */
     bool paused;
     /* trouble, in a thousand, of each kind of call; 0 makes everything work */
     unsigned trouble;

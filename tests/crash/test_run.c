@@ -400,11 +400,46 @@ static void a_life_that_dies_at_any_of_its_points_loses_nothing(void **state)
     assert_true(n_points > 200);
 }
 
+/* A leader loses the answer to a commit and hangs; another commits one manifest, of the
+ * same sequence and other events, and dies; the first goes on. The newest manifest has
+ * the number of the one that it holds, and is not its own. */
+static void anothers_manifest_of_the_same_sequence_is_not_taken_for_its_own(void **state)
+{
+    (void)state;
+    struct totals totals = {0};
+    const struct tsn_config config = case_config(CASE_FREE, 0);
+    uint64_t n = 0;
+    for (uint64_t seed = 1; seed <= 40 && !getenv("TSN_SEED"); seed++) {
+        struct check_result result;
+        case_begin(region, seed, EVENTS);
+        world->trouble = 0;
+        world->backlog = false;
+        world->arrival = 4;
+        world->lose_commit = 2 + (unsigned)seed % 4;
+        pid_t zombie = life_begin(&config, 0, 0);
+        assert_true(WIFSTOPPED(life_wait(zombie)));
+        world->last_commit = 1;
+        live_once(seed, &config, 0);
+        world->n_points = 0;
+        world->pause_at = 0;
+        world->last_commit = 0;
+        world->idle = 0;
+        assert_int_equal(kill(zombie, SIGCONT), 0);
+        must_have_ended(seed, life_wait(zombie), TSN_EXIT_OK);
+        live_once(seed, &config, 0);
+        check_all(seed, &config, &result);
+        add(&totals, &result);
+        n++;
+    }
+    say("late leaders", n, &totals);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(committed_output_equals_the_replay_whatever_crashed_when),
         cmocka_unit_test(a_life_that_dies_at_any_of_its_points_loses_nothing),
+        cmocka_unit_test(anothers_manifest_of_the_same_sequence_is_not_taken_for_its_own),
     };
     return cmocka_run_group_tests_name("crash", tests, set_up, tear_down);
 }

@@ -48,10 +48,10 @@ begin_engine 0
 feed_steadily 250 30 0.3
 await "$log" 'live at manifest'
 for ((round = 1; round <= rounds; round++)); do
-    ms=$((RANDOM % 2000))
+    ms=$((RANDOM % 1500))
     case $((RANDOM % 8)) in
-    0 | 1) victim=broker ;;
-    2 | 3) victim=redis ;;
+    0) victim=broker ;;
+    1 | 2) victim=redis ;;
     *) victim=engine ;;
     esac
     sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
