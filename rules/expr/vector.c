@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/expr/function_apply.h"
 #include "rules/expr/graph.h"
 #include "rules/expr/kernel.h"
 #include "rules/expr/number.h"
@@ -664,6 +665,40 @@ static bool column_in_members(struct tsn_eval *eval, const struct tsn_node *n,
 
 /* ---- dispatch -------------------------------------------------------------- */
 
+/* startsWith and endsWith of a constant, over a column of text. False: not of this kind. */
+static bool column_affix(struct tsn_eval *eval, const struct tsn_node *n, struct tsn_column *out)
+{
+    bool starts = tsn_functions[n->input].apply == tsn_apply_starts_with;
+    if (!starts && tsn_functions[n->input].apply != tsn_apply_ends_with) {
+        return false;
+    }
+    const struct tsn_node *affix = &eval->set->nodes[n->args[1]];
+    if (affix->op != TSN_OP_CONST || affix->value->state != TSN_STATE_VALUE ||
+        eval->set->nodes[n->args[0]].op == TSN_OP_CONST) {
+        return false;
+    }
+    const struct tsn_column *text = column_of(eval, n->args[0]);
+    if (text->rep != TSN_REP_STRING) {
+        return false;
+    }
+    struct tsn_str s = affix->value->s;
+    alloc_column(eval, out, TSN_REP_BOOL, true);
+    strict_states(eval, &text, 1, out->valid, out->error);
+    for (size_t w = 0; w < words_of(eval); w++) {
+        uint64_t bits = 0;
+        for (uint64_t left = out->valid[w]; left; left &= left - 1) {
+            unsigned bit = (unsigned)__builtin_ctzll(left);
+            struct tsn_str cell = text->str[w * 64 + bit];
+            bool holds = cell.len >= s.len &&
+                         (s.len == 0 ||
+                          memcmp(starts ? cell.p : cell.p + (cell.len - s.len), s.p, s.len) == 0);
+            bits |= (uint64_t)holds << bit;
+        }
+        out->bits[w] = bits;
+    }
+    return true;
+}
+
 static void compute(struct tsn_eval *eval, const struct tsn_node *n, uint32_t id,
                     struct tsn_column *out)
 {
@@ -705,7 +740,7 @@ static void compute(struct tsn_eval *eval, const struct tsn_node *n, uint32_t id
     case TSN_OP_CALL:
         if (tsn_functions[n->input].kernel != TSN_KERNEL_NONE) {
             column_kernel(eval, n, tsn_functions[n->input].kernel, out);
-        } else {
+        } else if (!column_affix(eval, n, out)) {
             column_by_row(eval, n, id, out);
         }
         return;
