@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL /* a dozen bytes: the call would cost more than the hash */
 #include <xxhash.h>
 
 #include "engine/entity/key.h"
