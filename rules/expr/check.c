@@ -4,7 +4,7 @@
  * literals beside doubles and adds typed nodes to the graph. There is no untyped
  * form after this: what passes here cannot meet a wrong type in an evaluator.
  * Goes on after an error where it can, so that an analyst sees all of them.
- * Calls are in check_call.c, names in check_name.c.
+ * Calls are in check_call.c, names in check_name.c, && and || in check_logic.c.
  */
 #include "rules/expr/check.h"
 
@@ -100,6 +100,13 @@ void tsn_check_extension(struct tsn_checker *c, uint32_t at, const char *advice,
         return; /* a call of many arguments is several functions of two */
     }
     say_at(c, TSN_SEVERITY_WARNING, at, advice, message);
+}
+
+void tsn_check_doubt(struct tsn_checker *c, uint32_t at, const char *message)
+{
+    if (c->set->doubts && !c->set->lift) {
+        say_at(c, TSN_SEVERITY_WARNING, at, "mend this part, or leave it out", message);
+    }
 }
 
 /* ---- nodes ---------------------------------------------------------------- */
@@ -294,6 +301,7 @@ static uint32_t check_comparison(struct tsn_checker *c, const struct tsn_syntax 
                             is_literal ? "write it with a point: 1000.0" : "write double(...)",
                             "an int compared with a double");
     }
+    tsn_check_doubt_comparison(c, relation, args, tree->at);
     struct tsn_node node = {.op = TSN_OP_COMPARE,
                             .sub = (uint8_t)relation,
                             .type = tsn_plain(TSN_TYPE_BOOL),
@@ -413,30 +421,6 @@ static bool check_all(struct tsn_checker *c, const struct tsn_syntax *tree, uint
     return ok;
 }
 
-static uint32_t check_logic(struct tsn_checker *c, const struct tsn_syntax *tree)
-{
-    uint32_t *args = tsn_arena_alloc(c->scratch, tree->n_args * sizeof *args);
-    bool ok = true;
-    for (uint32_t i = 0; i < tree->n_args; i++) {
-        args[i] = tsn_check_as(c, tsn_check(c, tree->args[i]), tsn_plain(TSN_TYPE_BOOL),
-                               tree->args[i]->at);
-        if (args[i] != TSN_EXPR_NONE && type_of(c, args[i]).type != TSN_TYPE_BOOL) {
-            args[i] = tsn_check_fail(c, tree->args[i]->at, "compare it with something",
-                                     "'%s' needs a bool here, not %s", tsn_token_text(tree->op),
-                                     tsn_check_type_text(c, args[i]));
-        }
-        ok = ok && args[i] != TSN_EXPR_NONE;
-    }
-    if (!ok) {
-        return TSN_EXPR_NONE;
-    }
-    struct tsn_node node = {.op = tree->op == TSN_TOKEN_AND ? TSN_OP_AND : TSN_OP_OR,
-                            .type = tsn_plain(TSN_TYPE_BOOL),
-                            .n_args = tree->n_args,
-                            .args = args};
-    return tsn_check_add(c, &node, tree->at);
-}
-
 static uint32_t check_cond(struct tsn_checker *c, const struct tsn_syntax *tree)
 {
     uint32_t args[3];
@@ -447,6 +431,13 @@ static uint32_t check_cond(struct tsn_checker *c, const struct tsn_syntax *tree)
     if (type_of(c, args[0]).type != TSN_TYPE_BOOL) {
         return tsn_check_fail(c, tree->at, NULL, "'?' needs a bool before it, not %s",
                               tsn_check_type_text(c, args[0]));
+    }
+    const struct tsn_node *condition = &c->set->nodes[args[0]];
+    if (condition->op == TSN_OP_CONST) {
+        tsn_check_doubt(c, tree->args[0]->at,
+                        condition->value->b
+                            ? "this is always true: what stands after ':' is never used"
+                            : "this is always false: what stands before ':' is never used");
     }
     widen_pair(c, tree->args[1], &args[1], tree->args[2], &args[2]);
     tsn_check_as_other(c, tree->args[1], &args[1], tree->args[2], &args[2]);
@@ -577,7 +568,7 @@ uint32_t tsn_check(struct tsn_checker *c, const struct tsn_syntax *tree)
     case TSN_SYNTAX_BINARY:
         return check_binary(c, tree);
     case TSN_SYNTAX_LOGIC:
-        return check_logic(c, tree);
+        return tsn_check_logic(c, tree);
     case TSN_SYNTAX_COND:
         return check_cond(c, tree);
     }

@@ -65,6 +65,16 @@ uint32_t tsn_check_widen(struct tsn_checker *c, uint32_t node, uint32_t at);
 /* An int of any kind as a double: a literal widened, the rest converted. */
 uint32_t tsn_check_to_double(struct tsn_checker *c, uint32_t node, uint32_t at);
 
+/* A part that is the same for every event: a warning, where they are asked for, and of
+ * literals as they are written only. */
+void tsn_check_doubt(struct tsn_checker *c, uint32_t at, const char *message);
+
+/* && and ||: check_logic.c. */
+uint32_t tsn_check_logic(struct tsn_checker *c, const struct tsn_syntax *tree);
+/* Says so if a comparison of these nodes always gives the same. */
+void tsn_check_doubt_comparison(struct tsn_checker *c, enum tsn_relation relation,
+                                const uint32_t *args, uint32_t at);
+
 /* Calls: check_call.c. */
 uint32_t tsn_check_call(struct tsn_checker *c, const struct tsn_syntax *tree);
 /* A strict function by name over checked arguments; trees may be NULL. Reports. */

@@ -93,6 +93,9 @@ bool tsn_expr_zone_known(const char *name);
 /* From now on every use of something that standard CEL does not have adds a warning. */
 void tsn_expr_set_portable(struct tsn_expr_set *set, bool portable);
 
+/* From now on also warn of parts that are the same for every event. */
+void tsn_expr_set_doubts(struct tsn_expr_set *set, bool doubts);
+
 /* For tests and `tocsin eval --columns`: from now on literals become inputs of
  * their own instead of constants, so that columns and not folding do the work.
  * They follow the declared inputs: input `largest declared + 1 + index` carries

@@ -123,6 +123,7 @@ struct tsn_expr_set {
     size_t cap_regexes;
     bool lift;
     bool portable; /* report what standard CEL does not have */
+    bool doubts;   /* report parts that are the same for every event */
     const struct tsn_value **lifted;
     size_t n_lifted;
     size_t cap_lifted;

@@ -102,6 +102,11 @@ bool tsn_expr_zone_known(const char *name)
     return known;
 }
 
+void tsn_expr_set_doubts(struct tsn_expr_set *set, bool doubts)
+{
+    set->doubts = doubts;
+}
+
 void tsn_expr_set_portable(struct tsn_expr_set *set, bool portable)
 {
     set->portable = portable;

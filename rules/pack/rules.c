@@ -256,8 +256,9 @@ static bool rule_head(struct pack *p, int index, const struct tsn_yaml_node *nod
     return actions(p, index, tsn_yaml_get(node, "do")) && ok;
 }
 
-/* A condition that is the same for every event: false or failing is a rule that can
- * never fire, which nobody means; true may be meant. */
+/* A condition that is the same for every event, wholly constant or decided by a part
+ * that is: false or failing is a rule that can never fire, which nobody means; true may
+ * be meant. */
 static void constant_condition(struct pack *p, const struct tsn_rule *rule,
                                const struct tsn_yaml_node *when)
 {
@@ -267,7 +268,7 @@ static void constant_condition(struct pack *p, const struct tsn_rule *rule,
     }
     if (value.state == TSN_STATE_VALUE && value.b) {
         tsn_yaml_warn(p->doc, when, "compare a field or a feature",
-                      "this condition reads nothing of the event: it is always true");
+                      "this condition is true for every event");
     } else {
         tsn_yaml_error(p->doc, when, "mend the condition, or write mode: disabled",
                        "this condition %s for every event: rule '%s' can never fire",

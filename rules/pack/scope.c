@@ -502,6 +502,7 @@ void tsn_pack_scopes(struct pack *p)
         struct tsn_event_type *out = (struct tsn_event_type *)(uintptr_t)&p->prog->types[t];
         p->types[t].set = set_of(p, &p->types[t]);
         tsn_expr_set_portable(p->types[t].set, p->lints & TSN_PACK_PORTABLE);
+        tsn_expr_set_doubts(p->types[t].set, p->lints & TSN_PACK_LINT);
         out->exprs = p->types[t].set;
         out->n_slots = p->types[t].n_slots;
         out->slots = p->types[t].slots;

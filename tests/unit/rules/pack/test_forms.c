@@ -456,7 +456,7 @@ static void what_is_likely_a_slip_is_a_warning(void **state)
          "payer }] }]\n",
          "list 'l' is filled by a rule and has no 'max'"},
         {"rules: [{ id: r, event: pay, when: '1 < 2', reason: x }]\n",
-         "this condition reads nothing of the event: it is always true"},
+         "this condition is true for every event"},
         {"rules: [{ id: r, event: pay, when: 'pay.ok', reason: x }]\n"
          "typologies: [{ id: t, entity: { pay: shop }, weights: { r: 5 }, sum_over: 1h, "
          "thresholds: { minor: 6 } }]\n",

@@ -72,7 +72,7 @@ static const struct finding flips[] = {
     {RULE "!(f.since @< duration(\"30m\"))" END, "'f.since' is missing if there was none"},
     {RULE "f.last_to @!= \"app\"" END, "'f.last_to' may be missing"},
     {RULE "!(@f.dear)" END, "'f.dear' may be missing"},
-    {RULE "true"
+    {RULE "pay.n > 3"
           "\n      && pay.channel @!= \"app\"" END,
      "'pay.channel' may be missing"},
     {"features:\n  - { name: w, event: pay, aggregate: count, by: payer, window: 1d, "
@@ -114,6 +114,27 @@ static const struct finding exclusions[] = {
     {RULE "f.quiet && @!f.quiet" END, "never true together"},
 };
 
+static const struct finding constants[] = {
+    {RULE "pay.n > 3 && 1 @< 2" END, "always true: beside '&&' it says nothing"},
+    {RULE "pay.n > 3 || 2 @< 1" END, "always false: beside '||' it says nothing"},
+    {RULE "pay.n > 3 && (pay.n > 9 || @false)" END, "always false: beside '||' it says nothing"},
+    {RULE "pay.n > 3 && 1 / 0 @> 2" END, "this part fails for every event"},
+    {RULE "(@true ? pay.n : 2) > 1" END, "what stands after ':' is never used"},
+    {RULE "(1 @> 2 ? 2 : pay.n) > 1" END, "what stands before ':' is never used"},
+    {RULE "pay.n + 1 @== pay.n + 1" END, "compares a value with itself"},
+    {RULE "pay.n != 1 || pay.n @!= 2" END, "every value satisfies this or an earlier part"},
+    {RULE "pay.n < 5 || pay.amount > 3 || 5 @<= pay.n" END, "every value satisfies this or"},
+    {RULE "pay.amount != 5 || pay.amount @!= 6" END, "every value satisfies this or"},
+    {RULE "size(pay.payer) @>= 0" END, "this is always true: size() gives 0 or more"},
+    {RULE "-1 @== size(pay.payer)" END, "this is always false: size() gives 0 or more"},
+    {RULE "pay.time.getHours() @< 24" END, "this is always true: getHours() gives 0 to 23"},
+    {RULE "pay.time.getMonth() @== 12" END, "this is always false: getMonth() gives 0 to 11"},
+    {RULE "pay.channel @== \"none\"" END, "this is always false: 'pay.channel' is never \"none\""},
+    {"features:\n  - { name: w, event: pay, aggregate: count, by: payer, window: 1d, "
+     "where: 'pay.n > 3 && @true' }\n",
+     "always true: beside '&&' it says nothing"},
+};
+
 /* A second rule beside 'many', and what is said of one of the two. */
 #define TWO(second)                                                                                \
     "rules:\n"                                                                                     \
@@ -151,6 +172,10 @@ static const struct finding pairs[] = {
 
 /* What says nothing. */
 static const char *const silent[] = {
+    RULE "pay.n + 1 == 1 + pay.n" END,
+    RULE "pay.n < 5 || pay.n > 5" END,
+    RULE "pay.amount < 5 || pay.amount >= 5" END, /* a double may be NaN */
+    RULE "size(pay.payer) > 0 && pay.time.getHours() <= 22" END,
     RULE "pay.m > 5" END,
     RULE "pay.channel == \"app\"" END,
     RULE "pay.fresh" END,
@@ -326,6 +351,12 @@ static void parts_that_exclude_each_other_are_found(void **state)
     assert_int_equal(count_wrong(exclusions, N_OF(exclusions), TSN_PACK_LINT), 0);
 }
 
+static void a_part_that_is_the_same_for_every_event_is_found(void **state)
+{
+    (void)state;
+    assert_int_equal(count_wrong(constants, N_OF(constants), TSN_PACK_LINT), 0);
+}
+
 static void a_rule_that_adds_nothing_is_found(void **state)
 {
     (void)state;
@@ -399,6 +430,7 @@ int main(void)
         cmocka_unit_test(a_missing_value_that_flips_a_condition_is_found),
         cmocka_unit_test(a_division_that_may_fail_is_found),
         cmocka_unit_test(parts_that_exclude_each_other_are_found),
+        cmocka_unit_test(a_part_that_is_the_same_for_every_event_is_found),
         cmocka_unit_test(a_rule_that_adds_nothing_is_found),
         cmocka_unit_test(what_is_meant_is_left_alone),
         cmocka_unit_test(every_extension_of_the_language_is_reported),

@@ -233,6 +233,7 @@ static const struct slip slips[] = {
     {"when: 'pay.amount > 10'", "when: @[a]", "an expression must be text, this is a list"},
     {"when: 'pay.amount > 10'", "when: @!has(pay.amount)", "tags are refused"},
     {"when: 'pay.amount > 10'", "when: 'pay.amount > @10u'", "uint literals"},
+    {"when: 'pay.amount > 10'", "when: @'pay.amount > 10 && 2 < 1'", "is false for every event"},
     {"when: 'pay.amount > 10'", "when: '@f.pairs > 10'", "pay does not read the feature 'f.pairs'"},
     {"when: 'pay.amount > 10'", "when: '@call.n > 10'", "this expression is on pay"},
     {"when: 'pay.amount > 10'", "whn: 'pay.amount > 10'", "has no 'when'"},
