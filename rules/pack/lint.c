@@ -197,8 +197,9 @@ static bool covers(struct pack *p, const struct tsn_yaml_node *items, int a, int
                                         hash_under(&items->items[b], "exceptions"));
 }
 
+/* told: rules of which it was said; once each is enough. */
 static void warn_of_pair(struct pack *p, const struct tsn_yaml_node *items, int a, int b,
-                         bool has_effect)
+                         bool has_effect, bool *told)
 {
     const struct tsn_expr_set *set = p->types[p->rules[a].event].set;
     bool there =
@@ -207,15 +208,19 @@ static void warn_of_pair(struct pack *p, const struct tsn_yaml_node *items, int 
     if (!there && !back) {
         return;
     }
-    if (there && back) { /* said of the later one */
+    int narrow = there && back ? b : there ? a : b; /* of equals the later one */
+    int wide = narrow == a ? b : a;
+    if (told[narrow]) {
+        return;
+    }
+    told[narrow] = (there && back) || has_effect;
+    if (there && back) {
         const struct tsn_yaml_node *id = tsn_yaml_get(&items->items[b], "id");
         tsn_yaml_warn(p->doc, id, "keep one of them", "rule '%s' fires exactly when '%s' does (%s)",
                       id->text, p->rules[a].id,
                       tsn_yaml_where(p->doc, id, tsn_yaml_get(&items->items[a], "id")));
         return;
     }
-    int narrow = there ? a : b;
-    int wide = there ? b : a;
     if (has_effect) {
         const struct tsn_yaml_node *id = tsn_yaml_get(&items->items[narrow], "id");
         tsn_yaml_warn(p->doc, id, "give it a weight or a list of its own, or leave it out",
@@ -241,13 +246,14 @@ static void lint_pairs(struct pack *p, const struct tsn_yaml_node *items)
         effects[i].what = mix(mix(what, hash_under(node, "by")), hash_under(node, "unless"));
     }
     qsort(effects, (size_t)n, sizeof *effects, by_effect);
+    bool *told = tsn_arena_zalloc(&p->scratch, (size_t)n, sizeof *told);
     uint32_t pairs = 0;
     for (int i = 0; i < n; i++) {
         for (int k = i + 1; k < n && effects[k].what == effects[i].what && pairs < PAIRS_MAX; k++) {
             pairs++;
             int a = effects[i].rule;
             if (p->rules[a].mode != TSN_MODE_DISABLED) {
-                warn_of_pair(p, items, a, effects[k].rule, does[a]);
+                warn_of_pair(p, items, a, effects[k].rule, does[a], told);
             }
         }
     }

@@ -168,6 +168,15 @@ static const struct finding pairs[] = {
      "  - { id: @b, event: pay, reason: x, when: 'pay.n > 5', do: [{ add_to_list: met, value: "
      "payer }] }\n",
      "rule 'b' fires only when 'a' does"},
+    /* of two that it adds nothing to, one is named */
+    {"rules:\n"
+     "  - { id: many, event: pay, reason: x, when: 'pay.n > 4' }\n"
+     "  - { id: more, event: pay, reason: x, when: 'pay.m > 4' }\n"
+     "  - { id: @both, event: pay, reason: x, when: 'pay.n > 5 && pay.m > 5' }\n"
+     "typologies:\n"
+     "  - { id: t, entity: { pay: payer }, sum_over: 1d, weights: { many: 5, more: 5, both: 5 }, "
+     "thresholds: { severe: 5 } }\n",
+     "rule 'both' fires only when 'many' does"},
 };
 
 /* What says nothing. */
