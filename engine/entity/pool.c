@@ -70,8 +70,8 @@ size_t tsn_pool_size(size_t bytes)
     return rounded;
 }
 
-/* Memory that the kernel may back by huge pages: asking ahead for a line is in vain on
- * a page that the processor must first look up. */
+/* Memory that the kernel may back by huge pages, to spare page walks. What it gains alone
+ * did not stand out of the noise. */
 static void *huge_pages(size_t bytes)
 {
     void *memory = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);

@@ -163,7 +163,7 @@ struct tsn_window_pass {
 };
 
 /* The whole visit at once, when no row and no read of the cell is newer: nearly
- * always, and a third of the work of its parts. False, and nothing done, when one is:
+ * always. False, and nothing done, when one is:
  * then the parts above. out: [n_before + n_after]. */
 bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *layout,
                      struct tsn_pool *pool, const struct tsn_window_pass *pass,
