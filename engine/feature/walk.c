@@ -208,6 +208,23 @@ static void cell_write(struct tsn_features *feat, const struct tsn_plan_stream *
     feat->n_rows += (uint64_t)(*cell)->n - n;
 }
 
+/* Before a set's log grows: rows that no read from now on can tell are dropped. */
+static void set_thin(const struct tsn_walk *walk, const struct tsn_plan_stream *stream,
+                     struct tsn_cell *cell)
+{
+    enum { THIN_MIN = 8 };
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_window_layout *layout = &stream->layout;
+    if (!cell || cell->n < THIN_MIN || cell->head + cell->n < cell->cap) {
+        return;
+    }
+    uint32_t n = cell->n;
+    tsn_event_ms settled_ms =
+        tsn_features_dead(feat, walk->before_ms[0], layout->lanes[0].delay_ms);
+    tsn_cell_thin(cell, layout, &feat->pool, settled_ms, feat->next_order);
+    feat->n_rows -= n - cell->n;
+}
+
 /* The entry to write to; NULL if it would be the one to go at once. */
 static struct tsn_pair *pair_for_write(struct tsn_features *feat,
                                        const struct tsn_plan_stream *stream,
@@ -259,6 +276,7 @@ static struct tsn_cell *row_write(const struct tsn_walk *walk, int s, uint32_t r
     uint64_t order = feat->next_order + r;
     if (stream->set) { /* what a row before this one may still hand out stays */
         dead_ms = tsn_features_dead(feat, walk->before_ms[0], stream->layout.keep_ms);
+        set_thin(walk, stream, *place);
     }
     if (!stream->pair) {
         tsn_walk_row_make(feat, stream, row, conds, feat->row);

@@ -33,17 +33,22 @@ struct tsn_cell *tsn_cell_new(const struct tsn_window_layout *layout, struct tsn
     return block_new(layout, pool, ROWS_FIRST);
 }
 
+void tsn_cell_row_free(const struct tsn_window_layout *layout, struct tsn_pool *pool,
+                       const uint64_t *row)
+{
+    for (int k = 0; k < layout->n_texts; k++) {
+        struct tsn_text *text = (struct tsn_text *)(uintptr_t)row[layout->texts[k]];
+        if (text) {
+            tsn_pool_free(pool, text, sizeof *text + text->len);
+        }
+    }
+}
+
 static void texts_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                        struct tsn_pool *pool, uint32_t n)
 {
     for (uint32_t i = 0; layout->n_texts && i < n; i++) {
-        const uint64_t *row = row_at(cell, layout, i);
-        for (int k = 0; k < layout->n_texts; k++) {
-            struct tsn_text *text = (struct tsn_text *)(uintptr_t)row[layout->texts[k]];
-            if (text) {
-                tsn_pool_free(pool, text, sizeof *text + text->len);
-            }
-        }
+        tsn_cell_row_free(layout, pool, row_at(cell, layout, i));
     }
 }
 

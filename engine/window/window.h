@@ -128,6 +128,11 @@ void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layo
 void tsn_cell_expire(struct tsn_cell **cell, const struct tsn_window_layout *layout,
                      struct tsn_pool *pool, tsn_event_ms dead_ms);
 
+/* A set's log without the rows that no later read can tell: see thin.c. Later reads end
+ * at settled_ms or behind; rows up to settled_order are of earlier batches. */
+void tsn_cell_thin(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                   struct tsn_pool *pool, tsn_event_ms settled_ms, uint64_t settled_order);
+
 /* A cell as one lane sees it as of some time; its items are read off it. Several
  * items of a lane share the search for its edges. */
 struct tsn_window_view {
@@ -179,6 +184,10 @@ void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_windo
                              const uint64_t *row, tsn_event_ms time_ms);
 
 /* ---- between the files of this room ---------------------------------------- */
+
+/* What a row owns. */
+void tsn_cell_row_free(const struct tsn_window_layout *layout, struct tsn_pool *pool,
+                       const uint64_t *row);
 
 /* Rows [lo, hi) aggregated anew. */
 void tsn_window_scan(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
