@@ -223,6 +223,7 @@ static void run_engine(const struct comparison *c)
         tsn_engine_tick(eng, c->ticks[c->stream->n], &out);
     }
     compare_alerts(c, &out);
+    assert_int_equal(tsn_engine_counts(eng).sets_full, tsn_oracle_sets_full(c->oracle));
     tsn_output_free(&out);
     tsn_batch_free(batch);
     tsn_engine_free(eng);

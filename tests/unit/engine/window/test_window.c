@@ -528,6 +528,51 @@ static void a_window_excludes_its_lower_edge_and_includes_its_upper(void **state
     single_end(&one);
 }
 
+/* Rows of a set of at most two members: time, member, order. Settled are times up to 20
+ * and orders up to 50. */
+static void thinning_drops_what_no_later_read_can_tell_and_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t row[3];
+        bool stays;
+        const char *why;
+    } rows[] = {
+        {{1, 'd', 1}, false, "behind three others: not even needed to say that there are more"},
+        {{2, 'a', 2}, false, "a later row of the member is settled"},
+        {{10, 'c', 3}, true, "one member too many says that the set is full"},
+        {{11, 'a', 4}, true, "latest settled row; a later one is not settled"},
+        {{12, 'b', 5}, true, "latest row"},
+        {{13, 'a', 60}, true, "of this batch: an earlier row of it looks past it"},
+        {{20, 'b', 61}, true, "the same"},
+        {{21, 'c', 6}, true, "a read may still end before it"},
+        {{22, 'd', 7}, true, "the same"},
+    };
+    enum { N = sizeof rows / sizeof rows[0] };
+    struct single one;
+    single_begin(&one, TSN_AGG_SET, false);
+    tsn_cell_free(one.cell, &one.layout, &one.pool);
+    one.item.max = 2;
+    one.layout.stride = 3;
+    one.layout.order = 2;
+    one.cell = tsn_cell_new(&one.layout, &one.pool);
+    uint32_t n = 0;
+    for (size_t i = 0; i < N; i++) {
+        tsn_cell_write(&one.cell, &one.layout, &one.pool, rows[i].row, INT64_MIN);
+    }
+    tsn_cell_thin(one.cell, &one.layout, &one.pool, 20, 50);
+    for (size_t i = 0; i < N; i++) {
+        bool stands = n < one.cell->n && memcmp(tsn_cell_row(one.cell, &one.layout, n), rows[i].row,
+                                                sizeof rows[i].row) == 0;
+        if (stands != rows[i].stays) {
+            fail_msg("row at %d: %s", (int)rows[i].row[0], rows[i].why);
+        }
+        n += stands;
+    }
+    assert_int_equal(n, one.cell->n);
+    single_end(&one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_deviation_beyond_128_bits_is_an_error_and_recovers_when_rows_leave),
         cmocka_unit_test(a_monotone_stream_keeps_its_extremes_cheap),
         cmocka_unit_test(a_window_excludes_its_lower_edge_and_includes_its_upper),
+        cmocka_unit_test(thinning_drops_what_no_later_read_can_tell_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
