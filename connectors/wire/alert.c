@@ -70,6 +70,15 @@ static void part_name(struct parts *parts, const char *name)
     part_add(parts, name, strlen(name));
 }
 
+static void part_time(struct parts *parts, tsn_event_ms time_ms)
+{
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)((uint64_t)time_ms >> (8 * i));
+    }
+    part_add(parts, bytes, sizeof bytes);
+}
+
 static void part_entity(struct parts *parts, const struct tsn_wire *wire,
                         const struct tsn_alert *alert)
 {
@@ -98,20 +107,20 @@ static void alert_id(const struct tsn_wire *wire, const struct tsn_alert *alert,
 {
     struct parts parts = {.arena = arena};
     const struct tsn_event_ref *event = &alert->opened_by;
-    uint8_t time[8];
-    for (int i = 0; i < 8; i++) {
-        time[i] = (uint8_t)((uint64_t)event->time_ms >> (8 * i));
-    }
     part_entity(&parts, wire, alert);
     part_name(&parts, wire->prog->typologies[alert->typology].id);
     part_name(&parts, wire->prog->types[event->type].name);
-    part_add(&parts, time, sizeof time);
+    part_time(&parts, event->time_ms);
     if (event->id.len) {
         part_name(&parts, "id");
         part_add(&parts, event->id.p, event->id.len);
     } else {
         part_name(&parts, "source");
         part_name(&parts, origin_of(wire, event->source)->topic);
+    }
+    if (alert->opened_ms != event->time_ms) { /* by a timer: an event may set several */
+        part_name(&parts, "timer");
+        part_time(&parts, alert->opened_ms);
     }
     id_text(wire, "alert-id", &parts, out);
 }

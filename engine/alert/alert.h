@@ -63,6 +63,7 @@ struct tsn_alert {
     int entity_kind;
     struct tsn_str entity;          /* the key itself, such as +8613909900001 */
     struct tsn_event_ref opened_by; /* gives the alert its id */
+    tsn_event_ms opened_ms;         /* of the hit that opened it: a timer's is after its event */
     struct tsn_event_ref event;     /* that raised this revision */
     tsn_event_ms time_ms;           /* event time of it */
     tsn_event_ms not_before_ms;

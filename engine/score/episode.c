@@ -164,10 +164,12 @@ void tsn_episode_restart(struct tsn_episode *episode, tsn_event_ms clock_ms)
     episode->opened_by = (struct tsn_event_ref){0};
 }
 
-void tsn_episode_open(struct tsn_episode *episode, const struct tsn_event_ref *event)
+void tsn_episode_open(struct tsn_episode *episode, const struct tsn_event_ref *event,
+                      tsn_event_ms opened_ms)
 {
     TSN_MUST(!episode->opened_by.id.p);
     episode->opened_by = *event;
+    episode->opened_ms = opened_ms;
     char *id = malloc(event->id.len + 1);
     TSN_MUST_ALLOC(id);
     memcpy(id, event->id.p, event->id.len);

@@ -43,6 +43,7 @@ struct tsn_episode {
     uint32_t revision;
     int typology;                   /* whose table it is in */
     struct tsn_event_ref opened_by; /* its id is owned */
+    tsn_event_ms opened_ms;         /* of the hit that opened it: a timer's is after its event */
     struct tsn_episode_entry *entries;
     uint32_t n_entries, entries_cap;
     struct tsn_hit **hits;
@@ -89,7 +90,8 @@ void tsn_episode_count(struct tsn_episode *episode, const struct tsn_typology *t
 /* Keeps a captured hit as evidence, if it is in force; takes ownership. */
 void tsn_episode_keep(struct tsn_episode *episode, const struct tsn_typology *typology,
                       struct tsn_hit *hit);
-void tsn_episode_open(struct tsn_episode *episode, const struct tsn_event_ref *event);
+void tsn_episode_open(struct tsn_episode *episode, const struct tsn_event_ref *event,
+                      tsn_event_ms opened_ms);
 
 /* Points times count of each rule over hits in (at_ms - sum_over, at_ms], added in the
  * order of the weights. `counts` is scratch for n_weights. */

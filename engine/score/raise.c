@@ -241,6 +241,7 @@ static void alert_raise(const struct touch *touch, enum tsn_level before)
     alert->entity_kind = touch->typology->entity_kind;
     alert->entity = text_copy(arena, (struct tsn_str){episode->entity, episode->entity_len});
     alert->opened_by = ref_copy(arena, episode->opened_by);
+    alert->opened_ms = episode->opened_ms;
     alert->event = ref_copy(arena, tsn_hit_event(touch->at, room));
     alert->time_ms = touch->at->row->time_ms;
     alert->sms_to = (struct tsn_str){"", 0};
@@ -273,7 +274,7 @@ static bool episode_speaks(struct touch *touch)
         if (episode->level == TSN_LEVEL_NONE) {
             char room[TSN_TEXT_MAX];
             struct tsn_event_ref opened_by = tsn_hit_event(touch->at, room);
-            tsn_episode_open(episode, &opened_by);
+            tsn_episode_open(episode, &opened_by, touch->at->row->time_ms);
         }
         episode->level = (uint8_t)now;
         return true;

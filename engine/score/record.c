@@ -15,7 +15,8 @@
 #include "rules/must/must.h"
 
 enum { RECORD_FORMAT = 1 };
-enum { KIND_EPISODE = 1, KIND_NEWEST = 2 }; /* of section EPISODE */
+/* Of section EPISODE. The first kind of episode, still read, did not say when it opened. */
+enum { KIND_EPISODE_OF_EVENT = 1, KIND_NEWEST = 2, KIND_EPISODE = 3 };
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -47,6 +48,7 @@ void tsn_score_episode_write(const struct tsn_program *prog, const struct tsn_ep
     tsn_bytes_u32(to, episode->revision);
     if (episode->level != TSN_LEVEL_NONE) {
         event_write(prog, &episode->opened_by, to);
+        tsn_bytes_u64(to, (uint64_t)episode->opened_ms);
     }
     /* Rules by name, once: entries say which of them. */
     tsn_bytes_u32(to, (uint32_t)typology->n_weights);
@@ -126,20 +128,22 @@ static int weight_named(const struct tsn_program *prog, const struct tsn_typolog
 
 /* The event that opened the episode; no episode if the pack has no such events now. */
 static void opened_by_read(const struct tsn_program *prog, struct tsn_episode *episode,
-                           struct tsn_bytes_reader *from)
+                           uint8_t kind, struct tsn_bytes_reader *from)
 {
     int type = type_named(prog, tsn_bytes_get_str(from));
     struct tsn_event_ref event = {.source = (uint16_t)tsn_bytes_get_u32(from)};
     event.position = (int64_t)tsn_bytes_get_u64(from);
     event.time_ms = (int64_t)tsn_bytes_get_u64(from);
     event.id = tsn_bytes_get_str(from);
+    tsn_event_ms opened_ms =
+        kind == KIND_EPISODE ? (int64_t)tsn_bytes_get_u64(from) : event.time_ms;
     if (from->bad || type == TSN_NONE) {
         episode->level = TSN_LEVEL_NONE;
         episode->revision = 0;
         return;
     }
     event.type = (uint16_t)type;
-    tsn_episode_open(episode, &event);
+    tsn_episode_open(episode, &event, opened_ms);
 }
 
 static void entries_read(const struct tsn_program *prog, const struct tsn_typology *typology,
@@ -203,7 +207,7 @@ static void hits_read(const struct tsn_program *prog, const struct tsn_typology 
     }
 }
 
-static bool episode_load(struct tsn_score *score, const uint8_t key[16],
+static bool episode_load(struct tsn_score *score, const uint8_t key[16], uint8_t kind,
                          struct tsn_bytes_reader *from, const char **why)
 {
     struct tsn_str id = tsn_bytes_get_str(from);
@@ -241,7 +245,7 @@ static bool episode_load(struct tsn_score *score, const uint8_t key[16],
     episode->revision = tsn_bytes_get_u32(from);
     from->bad |= episode->level >= TSN_LEVELS;
     if (!from->bad && episode->level != TSN_LEVEL_NONE) {
-        opened_by_read(score->prog, episode, from);
+        opened_by_read(score->prog, episode, kind, from);
     }
     if (!from->bad) {
         entries_read(score->prog, typology, episode, from);
@@ -312,8 +316,8 @@ bool tsn_score_load(struct tsn_score *score, const struct tsn_snapshot_record *r
         return refuse(why, "a record of a section that scoring does not write");
     }
     uint8_t kind = tsn_bytes_get_u8(&from);
-    if (kind == KIND_EPISODE) {
-        return episode_load(score, record->key, &from, why);
+    if (kind == KIND_EPISODE || kind == KIND_EPISODE_OF_EVENT) {
+        return episode_load(score, record->key, kind, &from, why);
     }
     if (kind != KIND_NEWEST) {
         return refuse(why, "an episode record of an unknown kind");

@@ -102,6 +102,7 @@ static struct tsn_alert sample(void)
         .revision = 1,
         .entity = STR("+8613909900001"),
         .opened_by = event,
+        .opened_ms = event.time_ms,
         .event = event,
         .time_ms = event.time_ms,
         .not_before_ms = event.time_ms,

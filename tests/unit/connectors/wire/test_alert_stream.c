@@ -103,7 +103,14 @@ static void check_said(const struct said *said, uint64_t seed)
     }
     qsort(ids, said->n, sizeof *ids, by_text);
     for (uint32_t i = 1; i < said->n; i++) {
-        assert_string_not_equal(ids[i - 1], ids[i]);
+        if (strcmp(ids[i - 1], ids[i]) == 0) {
+            for (uint32_t k = 0; k < said->n; k++) {
+                if (strcmp(ce_id(&said->messages[k]), ids[i]) == 0) {
+                    print_message("%s\n", said->messages[k].value);
+                }
+            }
+            fail_msg("seed %llu: two alerts have the id %s", (unsigned long long)seed, ids[i]);
+        }
     }
     free(ids);
 }
