@@ -142,7 +142,7 @@ static void a_checkpoint_of_layout_1_still_loads_and_goes_on(void **state)
     feed(bench, whole, 0, BEFORE, &before);
     if (getenv("TSN_WRITE_FIXTURES")) {
         store_one(bench, whole, NULL);
-        run("%s/dump.sh %s > %s", folder, bench->server.socket, path);
+        run("bash %s/dump.sh %s > %s", folder, bench->server.socket, path);
         run("redis-cli -s %s flushall > /dev/null", bench->server.socket);
     }
     feed(bench, whole, BEFORE, BEFORE + AFTER, &expected);

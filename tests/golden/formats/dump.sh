@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# dump.sh SOCKET: what a Redis holds, as commands for redis-cli: how the checkpoints in
+# bash dump.sh SOCKET: what a Redis holds, as commands for redis-cli: how the checkpoints in
 # this folder were written (TSN_WRITE_FIXTURES=1, tests/integration/test_checkpoint_format.c).
 set -euo pipefail
 ask() { redis-cli -s "$socket" --no-raw "$@"; }
