@@ -315,8 +315,7 @@ static bool take_steps(struct live *live, int64_t *wake_ms, struct tsn_failure *
     return true;
 }
 
-/* ---- status
- * -------------------------------------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------------- */
 
 static void status(struct live *live)
 {

@@ -53,11 +53,12 @@ sed 's/^/# /' "$dir/other.log" | tail -1
 sed '$a engine: { lateness: 2h }' "$config" >"$dir/later.yaml"
 produce "$instance.call" "$dir/call"
 start_engine "$config" "$dir/run2.log"
-await "$dir/run2.log" 'lag 0, '
+await "$dir/run2.log" 'lag 0, [1-9]'
 stop_engine TERM # a checkpoint
+last=$(sed -n -E 's/.*stopped at manifest ([0-9]+), .*/\1/p' "$dir/run2.log")
 produce "$instance.call" "$dir/call"
 start_engine "$config" "$dir/run3.log"
-await "$dir/run3.log" 'lag 0, [1-9]'
+await "$dir/run3.log" "lag 0, [1-9].* manifest ($((last + 1))|$((last + 2))|$((last + 3))), " # committed
 stop_engine KILL
 status=0
 timeout 60 "$TSN_BINARY" run --config "$dir/later.yaml" 2>"$dir/refused.log" || status=$?
