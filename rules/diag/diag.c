@@ -213,3 +213,8 @@ const char *tsn_nearest_name(const char *wrong, const char *const *names, size_t
     }
     return nearest;
 }
+
+const char *tsn_article(const char *noun)
+{
+    return noun[0] && strchr("aeio", noun[0]) ? "an" : "a"; /* u: a uint */
+}

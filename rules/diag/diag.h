@@ -72,4 +72,7 @@ void tsn_diags_print(const struct tsn_diags *diags, FILE *out);
  * length away, ties to the first), or NULL. O(n * len^2). */
 const char *tsn_nearest_name(const char *wrong, const char *const *names, size_t n_names);
 
+/* "a" or "an", whichever goes before this noun (a word of the pack or of the language). */
+const char *tsn_article(const char *noun);
+
 #endif

@@ -7,6 +7,7 @@
  * Calls are in check_call.c, names in check_name.c, && and || in check_logic.c.
  */
 #include "rules/expr/check.h"
+#include "rules/diag/diag.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -321,9 +322,10 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
         }
         args[0] = tsn_check_as(c, args[0], tsn_plain(handle->element), tree->args[0]->at);
         if (type_of(c, args[0]).type != handle->element) {
-            return tsn_check_fail(c, tree->at, NULL, "'%s' holds %ss, and this is a %s",
-                                  handle->name, tsn_type_name(handle->element),
-                                  tsn_check_type_text(c, args[0]));
+            const char *given = tsn_check_type_text(c, args[0]);
+            return tsn_check_fail(c, tree->at, NULL, "'%s' holds %ss, and this is %s %s",
+                                  handle->name, tsn_type_name(handle->element), tsn_article(given),
+                                  given);
         }
         if (handle->prefixes) {
             tsn_check_extension(c, tree->at, NULL,
@@ -352,8 +354,9 @@ static uint32_t check_in(struct tsn_checker *c, const struct tsn_syntax *tree)
     }
     bool any = list.depth == 1 && list.element == TSN_TYPE_NULL;
     if (!any && !comparable(type_of(c, args[0]), tsn_element_of(list))) {
-        return tsn_check_fail(c, tree->at, NULL, "a %s is never in a %s",
-                              tsn_check_type_text(c, args[0]), tsn_check_type_text(c, args[1]));
+        const char *given = tsn_check_type_text(c, args[0]);
+        return tsn_check_fail(c, tree->at, NULL, "%s %s is never in a %s", tsn_article(given),
+                              given, tsn_check_type_text(c, args[1]));
     }
     struct tsn_expr_type joined;
     if (!any && !tsn_type_join(type_of(c, args[0]), tsn_element_of(list), &joined)) {
@@ -500,9 +503,10 @@ static bool list_element(struct tsn_checker *c, const struct tsn_syntax *tree, u
             *element = type;
             known = true;
         } else if (!tsn_type_join(*element, type, element)) {
+            const char *given = tsn_check_type_text(c, args[i]);
             tsn_check_fail(c, tree->args[i]->at, "convert it, or make a list of each",
-                           "a list holds one type: this is a %s among %ss",
-                           tsn_check_type_text(c, args[i]), tsn_type_text(*element, c->scratch));
+                           "a list holds one type: this is %s %s among %ss", tsn_article(given),
+                           given, tsn_type_text(*element, c->scratch));
             return false;
         }
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/diag/diag.h"
 #include "rules/expr/check.h"
 #include "rules/expr/re2_shim.h"
 #include "rules/expr/text.h"
@@ -130,9 +131,9 @@ static uint32_t no_overload(struct tsn_checker *c, const char *name, bool is_met
                               tsn_check_type_text(c, args[0]), tsn_check_type_text(c, args[1]));
     }
     if (is_method) {
-        return tsn_check_fail(c, at, forms_of(c, name), "a %s has no %s(%s)",
-                              tsn_check_type_text(c, args[0]), name,
-                              args_text(c, n_args - 1, args + 1));
+        const char *given = tsn_check_type_text(c, args[0]);
+        return tsn_check_fail(c, at, forms_of(c, name), "%s %s has no %s(%s)", tsn_article(given),
+                              given, name, args_text(c, n_args - 1, args + 1));
     }
     return tsn_check_fail(c, at, forms_of(c, name), "%s() does not take (%s)", name,
                           args_text(c, n_args, args));
@@ -454,8 +455,9 @@ static uint32_t check_macro(struct tsn_checker *c, const struct tsn_syntax *tree
     }
     const struct tsn_node *list = &c->set->nodes[args[0]];
     if (list->type.type != TSN_TYPE_LIST) {
-        return tsn_check_fail(c, tree->at, NULL, "%.*s() goes over a list, not over a %s",
-                              (int)tree->s.len, tree->s.p, tsn_check_type_text(c, args[0]));
+        const char *given = tsn_check_type_text(c, args[0]);
+        return tsn_check_fail(c, tree->at, NULL, "%.*s() goes over a list, not over %s %s",
+                              (int)tree->s.len, tree->s.p, tsn_article(given), given);
     }
     if (tree->args[0]->kind == TSN_SYNTAX_LIST && tree->args[0]->n_args > TSN_EXPR_MACRO_MAX) {
         return tsn_check_fail(c, tree->at, "declare a list and ask 'x in lists.name'",

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/diag/diag.h"
 #include "rules/expr/check.h"
 #include "rules/expr/text.h"
 #include "rules/expr/value.h"
@@ -178,8 +179,9 @@ static uint32_t no_fields(struct tsn_checker *c, const struct chain *chain, size
                           struct tsn_expr_type type)
 {
     const struct tsn_syntax *dot = chain->parts[n_parts];
-    return tsn_check_fail(c, dot->at, nearest(c, chain->text), "a %s has no field '%.*s'",
-                          tsn_type_text(type, c->scratch), (int)dot->s.len, dot->s.p);
+    const char *name = tsn_type_text(type, c->scratch);
+    return tsn_check_fail(c, dot->at, nearest(c, chain->text), "%s %s has no field '%.*s'",
+                          tsn_article(name), name, (int)dot->s.len, dot->s.p);
 }
 
 static uint32_t input_node(struct tsn_checker *c, const struct tsn_expr_name *name, uint8_t op,
@@ -200,10 +202,12 @@ uint32_t tsn_check_name(struct tsn_checker *c, const struct tsn_syntax *tree)
             tree = tree->args[0];
         }
         uint32_t operand = tsn_check(c, tree->args[0]);
-        return operand == TSN_EXPR_NONE
-                   ? operand
-                   : tsn_check_fail(c, tree->at, NULL, "a %s has no field '%.*s'",
-                                    tsn_check_type_text(c, operand), (int)tree->s.len, tree->s.p);
+        if (operand == TSN_EXPR_NONE) {
+            return operand;
+        }
+        const char *type = tsn_check_type_text(c, operand);
+        return tsn_check_fail(c, tree->at, NULL, "%s %s has no field '%.*s'", tsn_article(type),
+                              type, (int)tree->s.len, tree->s.p);
     }
     const struct tsn_local *local = find_local(c, chain->parts[0]);
     if (local) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/diag/diag.h"
 #include "rules/expr/check.h"
 #include "rules/expr/expr.h"
 #include "rules/expr/graph.h"
@@ -240,10 +241,12 @@ static uint32_t as_wanted(struct tsn_checker *c, const struct tsn_syntax *tree, 
     if (want->type == TSN_TYPE_DOUBLE && type.type == TSN_TYPE_INT) {
         return tsn_check_to_double(c, root, tree->at);
     }
+    const char *wanted = tsn_type_text(*want, c->scratch);
+    const char *given = tsn_type_text(type, c->scratch);
     return tsn_check_fail(c, tree->at,
                           want->type == TSN_TYPE_BOOL ? "compare it with something" : NULL,
-                          "this must be a %s, and it is a %s", tsn_type_text(*want, c->scratch),
-                          tsn_type_text(type, c->scratch));
+                          "this must be %s %s, and it is %s %s", tsn_article(wanted), wanted,
+                          tsn_article(given), given);
 }
 
 static uint32_t keep_compiled(struct tsn_expr_set *set, const struct tsn_compiled *compiled)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/diag/diag.h"
 #include "rules/pack/compile.h"
 #include "rules/program/currency.h"
 
@@ -181,7 +182,8 @@ static void field_keys(struct pack *p, struct pack_type *t, int at,
         if (field->rep != TSN_REP_STRING && field->rep != TSN_REP_INT &&
             field->rep != TSN_REP_ENUM) {
             tsn_yaml_error(p->doc, entity, "entities are named by string, int or enum fields",
-                           "a %s cannot name an entity", type_words[word]);
+                           "%s %s cannot name an entity", tsn_article(type_words[word]),
+                           type_words[word]);
         } else {
             field->entity_kind = tsn_pack_kind(p, entity->text);
         }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/diag/diag.h"
 #include "rules/pack/compile.h"
 
 /* What an aggregate takes and gives; the language's table of aggregates. */
@@ -428,7 +429,8 @@ static bool set_caps(struct pack *p, struct tsn_feature *f, const struct tsn_yam
     if (f->agg != TSN_AGG_SET) {
         if (max) {
             tsn_yaml_error(p->doc, max, f->n_by > 1 ? "write max_keys" : "leave it out",
-                           "'max' bounds the members of a set; this is a %s", tsn_agg_name(f->agg));
+                           "'max' bounds the members of a set; this is %s %s",
+                           tsn_article(tsn_agg_name(f->agg)), tsn_agg_name(f->agg));
         }
         return !max;
     }

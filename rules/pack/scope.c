@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/diag/diag.h"
 #include "rules/must/must.h"
 #include "rules/pack/compile.h"
 
@@ -429,7 +430,8 @@ static bool expr_type(struct pack *p, int feature, struct tsn_expr_set **early)
         f->rep = TSN_REP_DURATION;
         break;
     default:
-        tsn_yaml_error(p->doc, node, NULL, "a feature cannot be a %s", tsn_type_name(type.type));
+        tsn_yaml_error(p->doc, node, NULL, "a feature cannot be %s %s",
+                       tsn_article(tsn_type_name(type.type)), tsn_type_name(type.type));
         return false;
     }
     for (int i = 0; i < t->n_slots; i++) {

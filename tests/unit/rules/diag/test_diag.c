@@ -99,6 +99,19 @@ static void the_nearest_name_is_at_most_a_third_of_its_length_away(void **state)
     }
 }
 
+static void an_article_fits_its_noun(void **state)
+{
+    (void)state;
+    static const char *const nouns[] = {"an int",      "an enum", "a bool", "a string",
+                                        "a list(int)", "an avg",  "a uint"};
+    for (size_t i = 0; i < sizeof nouns / sizeof nouns[0]; i++) {
+        char text[32];
+        const char *noun = strchr(nouns[i], ' ') + 1;
+        snprintf(text, sizeof text, "%s %s", tsn_article(noun), noun);
+        assert_string_equal(text, nouns[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +119,7 @@ int main(void)
         cmocka_unit_test(a_hundred_messages_are_kept_and_the_rest_counted),
         cmocka_unit_test(a_message_of_any_length_is_cut_and_not_overrun),
         cmocka_unit_test(the_nearest_name_is_at_most_a_third_of_its_length_away),
+        cmocka_unit_test(an_article_fits_its_noun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,7 +257,7 @@ static const struct {
     {"[1] < [2]", 5, "'<' does not compare list(int) with list(int)"},
     {"!call.n", 1, "'!' needs a bool, not int"},
     {"-call.s", 1, "'-' needs a number, not string"},
-    {"call.n in lists.known", 8, "'lists.known' holds strings, and this is a int"},
+    {"call.n in lists.known", 8, "'lists.known' holds strings, and this is an int"},
     {"hasPrefixIn(call.n, lists.known)", 12, "hasPrefixIn() takes a string and a list of strings"},
     {"coalesce(call.n)", 9, "coalesce() has the wrong number of arguments"},
     {"coalesce(call.n, 'a')", 9, "coalesce() needs two values of one type"},

@@ -229,7 +229,7 @@ static const struct slip slips[] = {
     {"when: 'pay.amount > 10'", "when: @'1 / 0 > 10'", "fails for every event"},
     {"when: 'pay.amount > 10'", "when: 'pay.amount @+ 10'",
      "this must be a bool, and it is a double"},
-    {"where: 'call.ok'", "where: 'call@.n'", "this must be a bool, and it is a int"},
+    {"where: 'call.ok'", "where: 'call@.n'", "this must be a bool, and it is an int"},
     {"when: 'pay.amount > 10'", "when: @[a]", "an expression must be text, this is a list"},
     {"when: 'pay.amount > 10'", "when: @!has(pay.amount)", "tags are refused"},
     {"when: 'pay.amount > 10'", "when: 'pay.amount > @10u'", "uint literals"},
