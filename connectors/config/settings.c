@@ -26,8 +26,9 @@ const struct tsn_setting tsn_settings[] = {
      "and encrypted state depend on it."},
     {"", "insecure", TSN_SETTING_BOOL, AT(insecure), "false", 0, 0,
      "`true` runs without a key file: state in Redis and alert ids are then not protected."},
-    DURATION("", "start_timeout", AT(start_timeout_ms), "60s", 0,
-             "How long absent servers are waited for at the start."),
+    DURATION(
+        "", "start_timeout", AT(start_timeout_ms), "60s", 0,
+        "How long absent servers are waited for at the start, and brokers by `tocsin topics`."),
     DURATION("", "stop_timeout", AT(stop_timeout_ms), "20s", 100,
              "Bound of a clean stop; what is not committed by then is replayed."),
 

@@ -1,5 +1,6 @@
 /* tocsin topics: which topics must exist, with partitions and settings, and whether
  * they do; --create makes what is missing. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,14 @@ static const char help[] =
     "usage: tocsin topics --config FILE [--create] [--partitions N] [--replication N]\n"
     "\n"
     "Prints the topics that the configuration names: partitions and settings they should\n"
-    "have, and whether they are there. Exit 0 when all are as they must be, 5 when not.\n"
+    "have, and whether they are there. Exit 0 when all are as they must be, 5 when not, 4\n"
+    "when no broker answered within the configuration's start_timeout.\n"
     "\n"
     "  --create          make the missing ones\n"
     "  --partitions N    of sources and alerts that are made; default 12\n"
     "  --replication N   of all that are made; default: the broker's own\n";
 
-enum { TOPICS_MAX = 512, ASK_MS = 10000 };
+enum { TOPICS_MAX = 512, ASK_MS = 10000, PIECE_MS = 3000, ASK_MIN_MS = 500 };
 
 struct wanted {
     const char *name;
@@ -115,6 +117,11 @@ static void print_row(const struct wanted *wanted, int widest, const char *state
     printf("%-38s %s\n", settings, state);
 }
 
+static void look_again_later(void)
+{
+    nanosleep(&(struct timespec){0, 50 * 1000000}, NULL);
+}
+
 /* A broker answers that a topic is made before it shows it to others: who starts the engine
  * next must find it. */
 static bool await_created(struct tsn_kafka *kafka, struct tsn_topic_count *counts, size_t n,
@@ -138,7 +145,38 @@ static bool await_created(struct tsn_kafka *kafka, struct tsn_topic_count *count
                             "again with `tocsin topics`",
                             n_absent);
         }
-        nanosleep(&(struct timespec){0, 50 * 1000000}, NULL);
+        look_again_later();
+    }
+}
+
+/* The first question waits for absent brokers as long as `tocsin run` would; asked in
+ * pieces, because a wrong password shows only between two of them. */
+static bool count_patiently(struct tsn_kafka *kafka, const struct tsn_config *config,
+                            struct tsn_topic_count *counts, size_t n, struct tsn_failure *failure)
+{
+    int64_t until_ms = tsn_clock_monotonic_ms() + config->start_timeout_ms;
+    for (bool told = false;; told = true) {
+        int64_t left_ms = until_ms - tsn_clock_monotonic_ms();
+        int64_t ask_ms = left_ms < PIECE_MS ? left_ms : PIECE_MS;
+        if (tsn_kafka_count(kafka, counts, n, (int)(ask_ms < ASK_MIN_MS ? ASK_MIN_MS : ask_ms),
+                            failure)) {
+            return true;
+        }
+        if (failure->remedy != TSN_REMEDY_RETRY) {
+            return false;
+        }
+        if (left_ms <= PIECE_MS) {
+            char text[sizeof failure->text];
+            memcpy(text, failure->text, sizeof text);
+            return tsn_fail(failure, TSN_REMEDY_RETRY,
+                            "%.400s (gave up after start_timeout, %" PRId64 " s)", text,
+                            config->start_timeout_ms / 1000);
+        }
+        if (!told) {
+            fprintf(stderr, "tocsin: %s; waiting for up to %" PRId64 " s\n", failure->text,
+                    left_ms / 1000);
+        }
+        look_again_later();
     }
 }
 
@@ -154,7 +192,7 @@ static int go_through(struct tsn_kafka *kafka, const struct tsn_config *config,
         counts[i].name = wanted[i].name;
         widest = len > widest ? len : widest;
     }
-    if (!tsn_kafka_count(kafka, counts, n, ASK_MS, failure)) {
+    if (!count_patiently(kafka, config, counts, n, failure)) {
         return TSN_EXIT_UNAVAILABLE;
     }
     printf("%-*s  %-9s %10s  %-38s %s\n", widest, "topic", "role", "partitions", "settings",

@@ -177,7 +177,8 @@ says "state in Redis without a key" 3 'no key_file: .*write .key_file: .*insecur
 # ---- servers -------------------------------------------------------------------------
 config '$a\start_timeout: 1s'
 says "run: a broker that is down (exit 4)" 4 'bootstrap.servers: 127.0.0.1:1.*gave up after start_timeout, 1 s' "$tocsin" run --config c.yaml
-says "topics: a broker that is down (exit 4)" 4 'cannot list the topics .bootstrap.servers: 127.0.0.1:1.*is the broker up' "$tocsin" topics --config c.yaml
+says "topics: a broker that is down is waited for as long as the configuration says (exit 4)" 4 \
+    'cannot list the topics .bootstrap.servers: 127.0.0.1:1.*is the broker up.*gave up after start_timeout, 1 s' "$tocsin" topics --config c.yaml
 says "replay --manifests: a broker that is down (exit 4)" 4 'bootstrap.servers: 127.0.0.1:1.*is the broker up' "$tocsin" replay --config c.yaml --manifests
 
 # ---- eval ----------------------------------------------------------------------------
