@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "connectors/redis/pairs.h"
 #include "rules/must/must.h"
 
 enum {
@@ -323,6 +324,19 @@ struct tsn_reply *tsn_redis_take(struct tsn_redis *redis, struct tsn_failure *fa
         return NULL;
     }
     sizes_pop(redis);
+    return reply;
+}
+
+struct tsn_reply *tsn_redis_take_pairs(struct tsn_redis *redis, tsn_redis_pair *pair, void *user,
+                                       struct tsn_failure *failure)
+{
+    struct tsn_pairs_reader reader;
+    redisContext *context = redis->context;
+    tsn_pairs_begin(&reader, context->reader, pair, user);
+    struct tsn_reply *reply = tsn_redis_take(redis, failure);
+    if (redis->context == context) {
+        tsn_pairs_end(&reader);
+    }
     return reply;
 }
 

@@ -84,6 +84,15 @@ size_t tsn_redis_pending_bytes(const struct tsn_redis *redis);
  * the connection dropped when it broke or timed out: then whether the commands
  * pending were executed is unknown. A reply that is an error is a reply. */
 struct tsn_reply *tsn_redis_take(struct tsn_redis *redis, struct tsn_failure *failure);
+/* The same for the reply to HGETALL, whose pairs are given away as they come in; the
+ * reply is then a LIST without elements. A field of more than TSN_REDIS_FIELD_MAX bytes
+ * is given as "". A connection that breaks may have given some pairs before. */
+enum { TSN_REDIS_FIELD_MAX = 64 };
+/* Field and value are borrowed for the call, in which the connection is not used. */
+typedef void tsn_redis_pair(void *user, const char *field, size_t field_len, const char *value,
+                            size_t len);
+struct tsn_reply *tsn_redis_take_pairs(struct tsn_redis *redis, tsn_redis_pair *pair, void *user,
+                                       struct tsn_failure *failure);
 /* append + take, with nothing else pending. An error reply is NULL with its
  * failure, and the connection lives on. */
 struct tsn_reply *tsn_redis_ask(struct tsn_redis *redis, const char *key, int n,
