@@ -315,8 +315,7 @@ static void run_engine(const struct tsn_config *config, struct run *run)
     }
 }
 
-/* ---- the check ----------------------------------------------------------------------------------
- */
+/* ---- the check --------------------------------------------------------------------------- */
 
 struct digest {
     uint64_t n;

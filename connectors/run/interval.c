@@ -5,12 +5,17 @@
 
 #include "rules/must/must.h"
 
-void tsn_interval_init(struct tsn_interval *interval, size_t n_origins)
+void tsn_interval_init(struct tsn_interval *interval, const char *cluster_id,
+                       const struct tsn_origin *origins, size_t n_origins)
 {
     memset(interval, 0, sizeof *interval);
     tsn_arena_init(&interval->arena, 0);
+    interval->n_origins = n_origins;
+    interval->frame_bytes = tsn_wire_manifest_frame_bytes(cluster_id, origins, n_origins);
     interval->positions = calloc(n_origins ? n_origins : 1, sizeof *interval->positions);
+    interval->stood = calloc(n_origins ? n_origins : 1, sizeof *interval->stood);
     TSN_MUST_ALLOC(interval->positions);
+    TSN_MUST_ALLOC(interval->stood);
     tsn_interval_begin(interval, 0);
 }
 
@@ -20,6 +25,7 @@ void tsn_interval_free(struct tsn_interval *interval)
     free(interval->messages);
     free(interval->steps);
     free(interval->positions);
+    free(interval->stood);
     memset(interval, 0, sizeof *interval);
 }
 
@@ -29,6 +35,10 @@ void tsn_interval_begin(struct tsn_interval *interval, uint64_t sequence)
     interval->sequence = sequence;
     interval->n_messages = 0;
     interval->n_steps = 0;
+    interval->steps_bytes = 0;
+    for (size_t i = 0; i < interval->n_origins; i++) {
+        interval->stood[i] = -1;
+    }
     interval->bytes = 0;
     interval->n_alerts = 0;
     interval->n_rejects = 0;
@@ -46,44 +56,45 @@ static struct tsn_step *add_step(struct tsn_interval *interval, int64_t now_ms)
     if (interval->first_step_ms == INT64_MAX) {
         interval->first_step_ms = now_ms;
     }
-    struct tsn_step *step = &interval->steps[interval->n_steps++];
-    memset(step, 0, sizeof *step);
-    return step;
+    return &interval->steps[interval->n_steps++];
 }
 
 void tsn_interval_run(struct tsn_interval *interval, uint16_t source, int64_t first, int64_t end,
                       int64_t now_ms)
 {
-    TSN_MUST(first <= end);
+    TSN_MUST(first <= end && source < interval->n_origins);
     if (first == end) {
         return;
     }
-    if (interval->n_steps) {
-        struct tsn_step *last = &interval->steps[interval->n_steps - 1];
-        if (last->kind == TSN_STEP_RUN && last->source == source && last->end == first) {
-            last->end = end;
-            return;
-        }
+    struct tsn_step *step =
+        interval->n_steps ? &interval->steps[interval->n_steps - 1] : NULL; /* the last one */
+    if (step && step->kind == TSN_STEP_RUN && step->source == source && step->end == first) {
+        interval->steps_bytes -= tsn_wire_step_bytes(step, interval->last_goes_on);
+        step->end = end;
+    } else {
+        step = add_step(interval, now_ms);
+        *step =
+            (struct tsn_step){.kind = TSN_STEP_RUN, .source = source, .first = first, .end = end};
+        interval->last_goes_on = interval->stood[source] == first;
     }
-    struct tsn_step *step = add_step(interval, now_ms);
-    step->kind = TSN_STEP_RUN;
-    step->source = source;
-    step->first = first;
-    step->end = end;
+    interval->steps_bytes += tsn_wire_step_bytes(step, interval->last_goes_on);
+    interval->stood[source] = end;
 }
 
 void tsn_interval_tick(struct tsn_interval *interval, int64_t clock_ms, int64_t now_ms)
 {
     struct tsn_step *step = add_step(interval, now_ms);
-    step->kind = TSN_STEP_TICK;
-    step->clock_ms = clock_ms;
+    *step = (struct tsn_step){.kind = TSN_STEP_TICK, .clock_ms = clock_ms};
+    interval->steps_bytes += tsn_wire_step_bytes(step, false);
 }
 
 void tsn_interval_swap(struct tsn_interval *interval, const uint8_t program[32], int64_t now_ms)
 {
     struct tsn_step *step = add_step(interval, now_ms);
-    step->kind = TSN_STEP_SWAP;
-    memcpy(step->program, program, sizeof step->program);
+    uint8_t *hash = tsn_arena_alloc(&interval->arena, 32);
+    memcpy(hash, program, 32);
+    *step = (struct tsn_step){.kind = TSN_STEP_SWAP, .program = hash};
+    interval->steps_bytes += tsn_wire_step_bytes(step, false);
 }
 
 void tsn_interval_message(struct tsn_interval *interval, const struct tsn_message *message,
@@ -114,7 +125,8 @@ int64_t tsn_interval_due_ms(const struct tsn_interval *interval, tsn_duration_ms
 
 bool tsn_interval_full(const struct tsn_interval *interval)
 {
-    return interval->n_steps >= TSN_INTERVAL_STEPS_MAX ||
+    size_t manifest_bytes = interval->frame_bytes + interval->steps_bytes;
+    return (interval->n_steps && manifest_bytes >= TSN_INTERVAL_MANIFEST_BYTES_MAX) ||
            interval->bytes >= TSN_INTERVAL_BYTES_MAX ||
            interval->n_messages >= TSN_INTERVAL_MESSAGES_MAX;
 }

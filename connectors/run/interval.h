@@ -17,11 +17,12 @@
 #include "rules/arena/arena.h"
 
 /* An interval this large waits for the publisher before it takes more: bounds of
- * memory and of the manifest's size (a step is some 30 bytes of JSON, at most 40;
- * brokers take records up to 1 MB). Where many partitions hold a backlog and
- * merge.slack is 0, nearly every row is a run of its own. */
+ * memory and of the manifest's bytes, counted as they will be written (brokers and the
+ * library take records up to 1 MB; the step that fills it may be a swap). Where many
+ * partitions hold a backlog and merge.slack is 0, nearly every row is a run of its own:
+ * two to four bytes, so some 300,000 rows. */
 enum {
-    TSN_INTERVAL_STEPS_MAX = 24576,
+    TSN_INTERVAL_MANIFEST_BYTES_MAX = 900 * 1000,
     TSN_INTERVAL_BYTES_MAX = 64 << 20,
     TSN_INTERVAL_MESSAGES_MAX = 50000
 };
@@ -34,6 +35,11 @@ struct tsn_interval {
     size_t bytes;
     struct tsn_step *steps;
     size_t n_steps, steps_cap;
+    size_t frame_bytes; /* of the manifest beside its steps, at most */
+    size_t steps_bytes; /* of the steps in the manifest */
+    bool last_goes_on;  /* the last step is a run that begins where its partition stood */
+    size_t n_origins;
+    int64_t *stood; /* [n_origins] end of each partition's last run here; -1: none */
     uint64_t n_alerts, n_rejects;
     int64_t first_step_ms; /* monotonic; INT64_MAX: none */
     int64_t first_output_ms;
@@ -41,7 +47,9 @@ struct tsn_interval {
     struct tsn_publication publication;
 };
 
-void tsn_interval_init(struct tsn_interval *interval, size_t n_origins);
+/* For manifests of this cluster and these origins. */
+void tsn_interval_init(struct tsn_interval *interval, const char *cluster_id,
+                       const struct tsn_origin *origins, size_t n_origins);
 void tsn_interval_free(struct tsn_interval *interval);
 /* Empty, for another sequence. */
 void tsn_interval_begin(struct tsn_interval *interval, uint64_t sequence);
@@ -51,6 +59,7 @@ void tsn_interval_begin(struct tsn_interval *interval, uint64_t sequence);
 void tsn_interval_run(struct tsn_interval *interval, uint16_t source, int64_t first, int64_t end,
                       int64_t now_ms);
 void tsn_interval_tick(struct tsn_interval *interval, int64_t clock_ms, int64_t now_ms);
+/* The hash is copied. */
 void tsn_interval_swap(struct tsn_interval *interval, const uint8_t program[32], int64_t now_ms);
 
 /* A message whose memory is the interval's arena. */

@@ -108,8 +108,7 @@ static void add_settings(struct live *live)
     publish_bytes(live, in_force->digest, in_force->text, in_force->len);
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------
- */
+/* ---- checkpoints ------------------------------------------------------------------------- */
 
 /* Begins to cut the state as of manifest `sequence`: it stands exactly there now. */
 static void cut(struct live *live, uint64_t sequence, bool committed)
@@ -187,8 +186,7 @@ static void checkpoint_idle(struct live *live)
     }
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------
- */
+/* ---- publishing -------------------------------------------------------------------------- */
 
 /* Closes the filling interval and hands it to the publisher, which is idle. */
 static void close_interval(struct live *live, bool with_cut)
@@ -265,8 +263,7 @@ static bool close_due(const struct live *live)
                                                  config->kafka.commit_idle_ms, live->now_ms);
 }
 
-/* ---- steps
- * ------------------------------------------------------------------------------------------ */
+/* ---- steps ------------------------------------------------------------------------------- */
 
 static void maybe_tick(struct live *live)
 {
@@ -356,8 +353,7 @@ static void ask_trouble(struct live *live)
     live->trouble = trouble;
 }
 
-/* ---- the loop
- * -------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------- */
 
 static void sleep_until(struct live *live, int64_t wake_ms)
 {
@@ -465,14 +461,14 @@ static bool turn(struct live *live, struct tsn_failure *failure)
     return true;
 }
 
-/* ---- begin and end
- * ---------------------------------------------------------------------------------------- */
+/* ---- begin and end ----------------------------------------------------------------------- */
 
 static bool begin(struct live *live, struct tsn_failure *failure)
 {
     struct tsn_session *session = live->session;
     for (int i = 0; i < 2; i++) {
-        tsn_interval_init(&live->intervals[i], session->origins.n);
+        tsn_interval_init(&live->intervals[i], session->cluster_id, session->origins.items,
+                          session->origins.n);
     }
     live->filling = &live->intervals[0];
     tsn_interval_begin(live->filling, session->sequence + 1);

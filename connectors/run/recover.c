@@ -138,8 +138,7 @@ static bool first_start(struct tsn_session *session, struct tsn_failure *failure
            tsn_machine_feed(session->machine, positions, failure);
 }
 
-/* ---- what is left -------------------------------------------------------------------------------
- */
+/* ---- what is left ------------------------------------------------------------------------ */
 
 /* After a replay the feed must stand where the newest manifest says. */
 static bool stands_at(struct tsn_session *session, const struct tsn_manifest *last,

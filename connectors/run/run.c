@@ -274,8 +274,7 @@ static bool terms(struct runner *runner, struct tsn_failure *failure)
     return true;
 }
 
-/* ---- the door -----------------------------------------------------------------------------------
- */
+/* ---- the door ---------------------------------------------------------------------------- */
 
 struct tsn_keys *tsn_run_keys(const struct tsn_config *config, struct tsn_failure *failure)
 {

@@ -5,6 +5,8 @@
  * would lose offsets beyond 2^53, and one that takes any order would take damage).
  * The first member is the format, so a later version is refused by name and not as
  * nonsense. Both run once a transaction; reading is linear and bounded by the length.
+ * A run says its offsets only where its partition does not go on: of a backlog over many
+ * partitions nearly every row is a run, two or three bytes instead of thirty.
  * docs/MANIFEST.md says what the members mean.
  */
 #include <limits.h>
@@ -16,8 +18,23 @@
 #include "connectors/wire/wire.h"
 #include "rules/must/must.h"
 
-/* Format 1 had no `settings`; it is read, and written no more. */
-enum { MANIFEST_FORMAT = 2, MANIFEST_FORMAT_OLDEST = 1, ORIGINS_MAX = UINT16_MAX + 1 };
+/* Format 1 had no `settings` and every run with its offsets; it is read, and written no more. */
+enum {
+    MANIFEST_FORMAT = 2,
+    MANIFEST_FORMAT_OLDEST = 1,
+    ORIGINS_MAX = UINT16_MAX + 1,
+    HASH_BYTES = 32
+};
+
+/* Where the run of each partition before this step ended: nowhere yet. */
+static int64_t *stood_nowhere(struct tsn_arena *arena, size_t n_origins)
+{
+    int64_t *stood = tsn_arena_alloc(arena, (n_origins + 1) * sizeof *stood);
+    for (size_t i = 0; i < n_origins; i++) {
+        stood[i] = -1;
+    }
+    return stood;
+}
 
 /* ---- writing -------------------------------------------------------------------- */
 
@@ -39,26 +56,113 @@ static void origins_write(const struct tsn_manifest *manifest, struct tsn_json *
     tsn_json_close(json, ']');
 }
 
-static void step_write(const struct tsn_step *step, struct tsn_json *json)
+static void run_write(const struct tsn_step *step, bool goes_on, struct tsn_json *json)
 {
+    if (goes_on && step->end == step->first + 1) {
+        tsn_json_uint(json, step->source);
+        return;
+    }
     tsn_json_open(json, '[');
-    switch (step->kind) {
-    case TSN_STEP_RUN:
+    if (goes_on) {
+        tsn_json_uint(json, step->source);
+        tsn_json_int(json, step->end - step->first);
+    } else {
         tsn_json_text(json, "run");
         tsn_json_uint(json, step->source);
         tsn_json_int(json, step->first);
         tsn_json_int(json, step->end);
-        break;
-    case TSN_STEP_TICK:
-        tsn_json_text(json, "tick");
-        tsn_json_int(json, step->clock_ms);
-        break;
-    case TSN_STEP_SWAP:
-        tsn_json_text(json, "swap");
-        tsn_json_hex(json, step->program, sizeof step->program);
-        break;
     }
     tsn_json_close(json, ']');
+}
+
+static void steps_write(const struct tsn_manifest *manifest, struct tsn_json *json)
+{
+    int64_t *stood = stood_nowhere(json->arena, manifest->n_origins);
+    tsn_json_open(json, '[');
+    for (size_t i = 0; i < manifest->n_steps; i++) {
+        const struct tsn_step *step = &manifest->steps[i];
+        switch (step->kind) {
+        case TSN_STEP_RUN:
+            TSN_MUST(step->source < manifest->n_origins);
+            run_write(step, stood[step->source] == step->first, json);
+            stood[step->source] = step->end;
+            break;
+        case TSN_STEP_TICK:
+            tsn_json_open(json, '[');
+            tsn_json_text(json, "tick");
+            tsn_json_int(json, step->clock_ms);
+            tsn_json_close(json, ']');
+            break;
+        case TSN_STEP_SWAP:
+            tsn_json_open(json, '[');
+            tsn_json_text(json, "swap");
+            tsn_json_hex(json, step->program, HASH_BYTES);
+            tsn_json_close(json, ']');
+            break;
+        }
+    }
+    tsn_json_close(json, ']');
+}
+
+static size_t digits_of(uint64_t u)
+{
+    size_t n = 1;
+    for (; u >= 10; u /= 10) {
+        n++;
+    }
+    return n;
+}
+
+size_t tsn_wire_step_bytes(const struct tsn_step *step, bool goes_on)
+{
+    switch (step->kind) {
+    case TSN_STEP_RUN:
+        if (!goes_on) {
+            return sizeof "[\"run\",,,]," - 1 + digits_of(step->source) +
+                   digits_of((uint64_t)step->first) + digits_of((uint64_t)step->end);
+        }
+        if (step->end == step->first + 1) {
+            return digits_of(step->source) + 1;
+        }
+        return sizeof "[,]," - 1 + digits_of(step->source) +
+               digits_of((uint64_t)(step->end - step->first));
+    case TSN_STEP_TICK: {
+        bool minus = step->clock_ms < 0;
+        uint64_t clock = (uint64_t)step->clock_ms;
+        return sizeof "[\"tick\",]," - 1 + minus + digits_of(minus ? 0 - clock : clock);
+    }
+    case TSN_STEP_SWAP:
+        return sizeof "[\"swap\",\"\"]," - 1 + 2 * (size_t)HASH_BYTES;
+    }
+    return 0;
+}
+
+size_t tsn_wire_manifest_frame_bytes(const char *cluster_id, const struct tsn_origin *origins,
+                                     size_t n_origins)
+{
+    struct tsn_arena arena;
+    tsn_arena_init(&arena, 0);
+    int64_t *positions = tsn_arena_zalloc(&arena, n_origins + 1, sizeof *positions);
+    int32_t *partitions = tsn_arena_zalloc(&arena, n_origins + 1, sizeof *partitions);
+    for (size_t i = 0; i < n_origins; i++) {
+        positions[i] = INT64_MAX;
+        partitions[i] = INT32_MAX;
+    }
+    const struct tsn_manifest largest = {
+        .sequence = UINT64_MAX,
+        .semantics = UINT32_MAX,
+        .cluster_id = cluster_id,
+        .n_origins = n_origins,
+        .origins = origins,
+        .positions = positions,
+        .partitions = partitions,
+        .n_alerts = UINT64_MAX,
+        .n_rejects = UINT64_MAX,
+    };
+    struct tsn_message message;
+    tsn_wire_manifest(&largest, &arena, &message);
+    tsn_arena_free(&arena);
+    return message.len;
 }
 
 void tsn_wire_manifest(const struct tsn_manifest *manifest, struct tsn_arena *arena,
@@ -82,11 +186,7 @@ void tsn_wire_manifest(const struct tsn_manifest *manifest, struct tsn_arena *ar
     tsn_json_name(&json, "origins");
     origins_write(manifest, &json);
     tsn_json_name(&json, "steps");
-    tsn_json_open(&json, '[');
-    for (size_t i = 0; i < manifest->n_steps; i++) {
-        step_write(&manifest->steps[i], &json);
-    }
-    tsn_json_close(&json, ']');
+    steps_write(manifest, &json);
     tsn_json_name(&json, "alerts");
     tsn_json_uint(&json, manifest->n_alerts);
     tsn_json_name(&json, "rejects");
@@ -190,7 +290,7 @@ static void get_hash(struct cursor *at, uint8_t hash[32])
         wrong(at, "expected a hash of 64 digits");
         return;
     }
-    for (int i = 0; i < 32; i++) {
+    for (int i = 0; i < HASH_BYTES; i++) {
         int high = hex_digit(at->p[0]);
         int low = hex_digit(at->p[1]);
         if (high < 0 || low < 0) {
@@ -306,48 +406,113 @@ static void origins_read(struct cursor *at, struct tsn_manifest *manifest)
     manifest->partitions = partitions;
 }
 
-static void step_read(struct cursor *at, size_t n_origins, struct tsn_step *step)
+struct steps_cursor {
+    uint64_t format;
+    size_t n_origins;
+    int64_t *stood; /* [n_origins] end of the partition's run before; -1: none yet */
+};
+
+static uint16_t get_source(struct cursor *at, const struct steps_cursor *steps)
+{
+    uint64_t source = get_uint(at, UINT16_MAX);
+    if (!at->why && source >= steps->n_origins) {
+        wrong(at, "a run of an origin that is not listed");
+    }
+    return (uint16_t)source;
+}
+
+static void explicit_run_read(struct cursor *at, struct steps_cursor *steps, struct tsn_step *step)
+{
+    step->source = get_source(at, steps);
+    expect(at, ",");
+    step->first = (int64_t)get_uint(at, INT64_MAX);
+    expect(at, ",");
+    step->end = (int64_t)get_uint(at, INT64_MAX);
+    if (!at->why && step->first >= step->end) {
+        wrong(at, "a run that ends before it begins");
+    }
+    if (!at->why && steps->format >= 2 && steps->stood[step->source] == step->first) {
+        wrong(at, "a run that goes on is written without its offsets, and this one has them");
+    }
+}
+
+static void run_that_goes_on(struct cursor *at, const struct steps_cursor *steps, uint16_t source,
+                             int64_t count, struct tsn_step *step)
+{
+    if (at->why) {
+        return;
+    }
+    int64_t first = steps->stood[source];
+    if (first < 0) {
+        wrong(at, "a run that goes on where none was before it");
+    } else if (count > INT64_MAX - first) {
+        wrong(at, "a number is out of range");
+    } else {
+        step->source = source;
+        step->first = first;
+        step->end = first + count;
+    }
+}
+
+static void counted_run_read(struct cursor *at, struct steps_cursor *steps, struct tsn_step *step)
+{
+    uint16_t source = get_source(at, steps);
+    expect(at, ",");
+    int64_t count = (int64_t)get_uint(at, INT64_MAX);
+    if (!at->why && count < 2) {
+        wrong(at, "a run of one offset is written as its origin alone");
+    }
+    run_that_goes_on(at, steps, source, count, step);
+}
+
+static void bracketed_step_read(struct cursor *at, struct steps_cursor *steps,
+                                struct tsn_step *step)
 {
     expect(at, "[");
     if (skip_if(at, "\"run\",")) {
-        step->kind = TSN_STEP_RUN;
-        uint64_t source = get_uint(at, UINT16_MAX);
-        expect(at, ",");
-        step->first = (int64_t)get_uint(at, INT64_MAX);
-        expect(at, ",");
-        step->end = (int64_t)get_uint(at, INT64_MAX);
-        if (!at->why && source >= n_origins) {
-            wrong(at, "a run of an origin that is not listed");
-        }
-        if (!at->why && step->first >= step->end) {
-            wrong(at, "a run that ends before it begins");
-        }
-        step->source = (uint16_t)source;
+        explicit_run_read(at, steps, step);
     } else if (skip_if(at, "\"tick\",")) {
         step->kind = TSN_STEP_TICK;
         step->clock_ms = get_int(at);
     } else if (skip_if(at, "\"swap\",")) {
+        uint8_t *program = tsn_arena_alloc(at->arena, HASH_BYTES);
+        get_hash(at, program);
         step->kind = TSN_STEP_SWAP;
-        get_hash(at, step->program);
+        step->program = program;
+    } else if (steps->format >= 2 && !next_is(at, "\"")) {
+        counted_run_read(at, steps, step);
     } else {
         wrong(at, "expected a run, a tick or a swap");
     }
     expect(at, "]");
 }
 
-static void steps_read(struct cursor *at, struct tsn_manifest *manifest)
+static void step_read(struct cursor *at, struct steps_cursor *steps, struct tsn_step *step)
 {
+    step->kind = TSN_STEP_RUN;
+    if (steps->format >= 2 && !next_is(at, "[")) {
+        uint16_t source = get_source(at, steps);
+        run_that_goes_on(at, steps, source, 1, step);
+    } else {
+        bracketed_step_read(at, steps, step);
+    }
+    if (!at->why && step->kind == TSN_STEP_RUN) {
+        steps->stood[step->source] = step->end;
+    }
+}
+
+static void steps_read(struct cursor *at, uint64_t format, struct tsn_manifest *manifest)
+{
+    struct steps_cursor reading = {.format = format,
+                                   .n_origins = manifest->n_origins,
+                                   .stood = stood_nowhere(at->arena, manifest->n_origins)};
     expect(at, "[");
-    struct tsn_step *steps = tsn_arena_zalloc(at->arena, count_of(at, '[') + 1, sizeof *steps);
+    struct tsn_step *steps = tsn_arena_zalloc(at->arena, count_of(at, ',') + 1, sizeof *steps);
     size_t n = 0;
-    while (next_is(at, "[")) {
-        step_read(at, manifest->n_origins, &steps[n++]);
-        if (!next_is(at, "]")) {
-            expect(at, ",");
-            if (!next_is(at, "[")) {
-                wrong(at, "expected a step");
-            }
-        }
+    if (!next_is(at, "]")) {
+        do {
+            step_read(at, &reading, &steps[n++]);
+        } while (skip_if(at, ","));
     }
     expect(at, "]");
     manifest->n_steps = n;
@@ -384,7 +549,7 @@ bool tsn_wire_manifest_read(const char *bytes, size_t len, struct tsn_arena *are
     expect(&at, ",\"origins\":");
     origins_read(&at, manifest);
     expect(&at, ",\"steps\":");
-    steps_read(&at, manifest);
+    steps_read(&at, format, manifest);
     expect(&at, ",\"alerts\":");
     manifest->n_alerts = get_uint(&at, UINT64_MAX);
     expect(&at, ",\"rejects\":");

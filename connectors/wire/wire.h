@@ -67,14 +67,18 @@ enum tsn_step_kind { TSN_STEP_RUN, TSN_STEP_TICK, TSN_STEP_SWAP };
 
 /* One step of the engine's input, in order. A run names the offsets
  * [first, end) of one partition; offsets without a record (markers, aborted) are
- * skipped the same way by who replays it. */
+ * skipped the same way by who replays it. Small: a backlog over many partitions has
+ * nearly a step a row. */
 struct tsn_step {
     enum tsn_step_kind kind;
     uint16_t source; /* RUN: index into the manifest's origins */
-    int64_t first;
-    int64_t end;
-    int64_t clock_ms;    /* TICK */
-    uint8_t program[32]; /* SWAP: its hash; the bytes are in the programs topic */
+    union {
+        struct {
+            int64_t first, end;
+        };                      /* RUN */
+        int64_t clock_ms;       /* TICK */
+        const uint8_t *program; /* SWAP: its hash, 32 bytes; the program is in its topic */
+    };
 };
 
 struct tsn_manifest {
@@ -93,6 +97,12 @@ struct tsn_manifest {
     uint64_t n_alerts, n_rejects; /* in this transaction, for accounting */
 };
 
+/* Bytes of a step in a manifest, with the comma after it. goes_on: a run that begins where
+ * the run of its partition before it in the same manifest ended. */
+size_t tsn_wire_step_bytes(const struct tsn_step *step, bool goes_on);
+/* Most bytes that a manifest of these origins has beside its steps. */
+size_t tsn_wire_manifest_frame_bytes(const char *cluster_id, const struct tsn_origin *origins,
+                                     size_t n_origins);
 /* JSON, one line; see docs/MANIFEST.md. */
 void tsn_wire_manifest(const struct tsn_manifest *manifest, struct tsn_arena *arena,
                        struct tsn_message *message);

@@ -136,7 +136,10 @@ public class Committed {
     static final Pattern SEQUENCE = Pattern.compile("\"sequence\":(\\d+)");
     static final Pattern ORIGIN =
         Pattern.compile("\\{\"topic\":\"([^\"]*)\",\"partition\":(\\d+),");
-    static final Pattern RUN = Pattern.compile("\\[\"run\",(\\d+),(\\d+),(\\d+)\\]");
+    static final Pattern STEPS = Pattern.compile("\"steps\":\\[(.*)\\],\"alerts\":");
+    /* A run with its offsets; one that goes on, by several offsets or one; any other step. */
+    static final Pattern STEP = Pattern.compile(
+        "\\[\"run\",(\\d+),(\\d+),(\\d+)\\]|\\[(\\d+),(\\d+)\\]|(\\d+)|\\[\"[^\\]]*\\]");
 
     static long high(String bootstrap, String topic, int partition) {
         Properties settings = new Properties();
@@ -146,6 +149,22 @@ public class Committed {
             TopicPartition p = new TopicPartition(topic, partition);
             return consumer.endOffsets(List.of(p)).get(p);
         }
+    }
+
+    /* Takes one step of a manifest; gives what is wrong, or null. */
+    static String take(Matcher m, List<String> origins, Map<String, Long> stands) {
+        String index = m.group(1) != null ? m.group(1) : m.group(4) != null ? m.group(4) : m.group(6);
+        if (index == null) {
+            return null; // a tick or a swap
+        }
+        String origin = origins.get(Integer.parseInt(index));
+        long at = stands.getOrDefault(origin, 0L);
+        if (m.group(1) != null && Long.parseLong(m.group(2)) != at) {
+            return origin + " goes on at " + m.group(2) + ", it stood at " + at;
+        }
+        stands.put(origin, m.group(1) != null ? Long.parseLong(m.group(3))
+                               : at + (m.group(4) != null ? Long.parseLong(m.group(5)) : 1));
+        return null;
     }
 
     /* Walks the runs; gives what is wrong, or null. Fills where each partition stands. */
@@ -161,15 +180,15 @@ public class Committed {
             for (Matcher m = ORIGIN.matcher(json); m.find(); ) {
                 origins.add(m.group(1) + "/" + m.group(2));
             }
-            for (Matcher m = RUN.matcher(json); m.find(); ) {
-                String origin = origins.get(Integer.parseInt(m.group(1)));
-                long first = Long.parseLong(m.group(2));
-                long at = stands.getOrDefault(origin, 0L);
-                if (first != at) {
-                    return "manifest " + sequence + ": " + origin + " goes on at " + first
-                        + ", it stood at " + at;
+            Matcher steps = STEPS.matcher(json);
+            if (!steps.find()) {
+                return "manifest " + sequence + " has no steps: " + json;
+            }
+            for (Matcher m = STEP.matcher(steps.group(1)); m.find(); ) {
+                String wrong = take(m, origins, stands);
+                if (wrong != null) {
+                    return "manifest " + sequence + ": " + wrong;
                 }
-                stands.put(origin, Long.parseLong(m.group(3)));
             }
         }
         return null;

@@ -10,9 +10,11 @@
 
 #include "connectors/run/interval.h"
 
+static const struct tsn_origin origins[] = {{"a", 0}, {"b", 3}};
+
 static void fill(struct tsn_interval *interval)
 {
-    tsn_interval_init(interval, 2);
+    tsn_interval_init(interval, "c", origins, 2);
     tsn_interval_begin(interval, 7);
 }
 
@@ -94,41 +96,95 @@ static void an_interval_is_due_by_its_first_output_or_first_step(void **state)
     }
 }
 
-static void a_full_interval_is_due_at_once(void **state)
+/* Seals it; the manifest's bytes live as long as the interval. */
+static const struct tsn_message *seal(struct tsn_interval *interval)
+{
+    static const int32_t partitions[] = {1, 4};
+    static const int64_t positions[] = {20, 9};
+    struct tsn_manifest manifest = {.semantics = 3,
+                                    .cluster_id = "c",
+                                    .n_origins = 2,
+                                    .origins = origins,
+                                    .partitions = partitions};
+    tsn_interval_seal(interval, &manifest, positions, "manifests");
+    return &interval->publication.messages[interval->publication.n - 1];
+}
+
+/* Offsets that a backlog has: runs that go on where their partition stood are short, those
+ * that leave something out name them. */
+static const struct {
+    const char *why;
+    int64_t step;
+    size_t runs_min, runs_max;
+} fillings[] = {
+    {"partitions in turn, row by row", 1, 400000, 450000},
+    {"each run leaves one offset out", 2, 15000, 30000},
+};
+
+static void an_interval_is_full_before_its_manifest_is_too_long(void **state)
 {
     (void)state;
-    struct tsn_interval interval;
-    fill(&interval);
-    for (int64_t i = 0; i < TSN_INTERVAL_STEPS_MAX; i++) {
-        assert_false(tsn_interval_full(&interval));
-        tsn_interval_run(&interval, (uint16_t)(i % 2), i, i + 1, 5);
+    for (size_t f = 0; f < sizeof fillings / sizeof fillings[0]; f++) {
+        struct tsn_interval interval;
+        fill(&interval);
+        size_t n = 0;
+        for (int64_t at = 1000000000; !tsn_interval_full(&interval); at += fillings[f].step) {
+            assert_false(tsn_interval_due(&interval, 50, 1000, 5));
+            for (uint16_t source = 0; source < 2; source++, n++) {
+                tsn_interval_run(&interval, source, at, at + 1, 5);
+            }
+        }
+        assert_true(tsn_interval_due(&interval, 50, 1000, 5));
+        if (n < fillings[f].runs_min || n > fillings[f].runs_max) {
+            fail_msg("%s: full after %zu runs", fillings[f].why, n);
+        }
+        static const uint8_t program[32] = {1};
+        tsn_interval_swap(&interval, program, 5);
+        size_t len = seal(&interval)->len;
+        assert_in_range(len, TSN_INTERVAL_MANIFEST_BYTES_MAX - 200,
+                        TSN_INTERVAL_MANIFEST_BYTES_MAX + 200);
+        tsn_interval_free(&interval);
     }
-    assert_true(tsn_interval_full(&interval));
-    assert_true(tsn_interval_due(&interval, 50, 1000, 5));
-    tsn_interval_free(&interval);
+}
+
+static void a_run_that_grows_is_counted_as_long_as_it_became(void **state)
+{
+    (void)state;
+    struct tsn_interval grown, at_once;
+    fill(&grown);
+    fill(&at_once);
+    for (int64_t i = 0; i < 2000; i++) {
+        tsn_interval_run(&grown, 1, i, i + 1, 5);
+    }
+    tsn_interval_tick(&grown, 5, 5);
+    for (int64_t i = 2000; i < 4000; i++) {
+        tsn_interval_run(&grown, 1, i, i + 1, 5);
+    }
+    tsn_interval_run(&at_once, 1, 0, 2000, 5);
+    tsn_interval_tick(&at_once, 5, 5);
+    tsn_interval_run(&at_once, 1, 2000, 4000, 5);
+    assert_int_equal(grown.steps_bytes, at_once.steps_bytes);
+    const struct tsn_message *a = seal(&grown);
+    const struct tsn_message *b = seal(&at_once);
+    assert_int_equal(a->len, b->len);
+    assert_memory_equal(a->value, b->value, a->len);
+    assert_non_null(strstr(a->value, "[[\"run\",1,0,2000],[\"tick\",5],[1,2000]]"));
+    tsn_interval_free(&grown);
+    tsn_interval_free(&at_once);
 }
 
 static void the_sealed_manifest_is_the_last_message_and_reads_back(void **state)
 {
     (void)state;
-    static const struct tsn_origin origins[] = {{"a", 0}, {"b", 3}};
-    static const int32_t partitions[] = {1, 4};
-    static const int64_t positions[] = {20, 9};
     struct tsn_interval interval;
     fill(&interval);
     tsn_interval_run(&interval, 0, 10, 20, 1);
     struct tsn_message m = message("an alert");
     tsn_interval_message(&interval, &m, 1);
     interval.n_alerts = 1;
-    struct tsn_manifest manifest = {.semantics = 3,
-                                    .cluster_id = "c",
-                                    .n_origins = 2,
-                                    .origins = origins,
-                                    .partitions = partitions};
-    tsn_interval_seal(&interval, &manifest, positions, "manifests");
+    const struct tsn_message *sealed = seal(&interval);
     assert_int_equal(interval.publication.n, 2);
     assert_int_equal(interval.publication.sequence, 7);
-    const struct tsn_message *sealed = &interval.publication.messages[1];
     assert_string_equal(sealed->topic, "manifests");
 
     struct tsn_arena arena;
@@ -153,7 +209,8 @@ int main(void)
         cmocka_unit_test(a_run_without_offsets_is_no_step),
         cmocka_unit_test(a_tick_or_another_partition_between_keeps_runs_apart),
         cmocka_unit_test(an_interval_is_due_by_its_first_output_or_first_step),
-        cmocka_unit_test(a_full_interval_is_due_at_once),
+        cmocka_unit_test(an_interval_is_full_before_its_manifest_is_too_long),
+        cmocka_unit_test(a_run_that_grows_is_counted_as_long_as_it_became),
         cmocka_unit_test(the_sealed_manifest_is_the_last_message_and_reads_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
