@@ -184,6 +184,18 @@ static void entries_read(const struct tsn_program *prog, const struct tsn_typolo
     free(names);
 }
 
+static int rule_named(const struct tsn_program *prog, struct tsn_str name)
+{
+    for (int r = 0; r < prog->n_rules; r++) {
+        if (tsn_str_is(name, prog->rules[r].id)) {
+            return r;
+        }
+    }
+    return TSN_NONE;
+}
+
+/* A hit stays with its rule's name, as it does when the pack changes under a running
+ * engine (tsn_episode_remap): also when the rule weighs nothing here any more. */
 static void hits_read(const struct tsn_program *prog, const struct tsn_typology *typology,
                       struct tsn_episode *episode, struct tsn_bytes_reader *from)
 {
@@ -196,13 +208,12 @@ static void hits_read(const struct tsn_program *prog, const struct tsn_typology 
         if (!hit) {
             return;
         }
-        int weight = rule.len ? weight_named(prog, typology, rule) : TSN_NONE;
-        if (type == TSN_NONE || (rule.len && weight == TSN_NONE)) {
+        hit->rule = rule.len ? rule_named(prog, rule) : TSN_NONE;
+        if (type == TSN_NONE || (rule.len && hit->rule == TSN_NONE)) {
             tsn_hit_free(hit);
             continue;
         }
         hit->type = (uint16_t)type;
-        hit->rule = weight == TSN_NONE ? TSN_NONE : typology->weights[weight].rule;
         tsn_episode_keep(episode, typology, hit);
     }
 }
