@@ -17,7 +17,11 @@
 #include "engine/snapshot/snapshot.h"
 #include "rules/must/must.h"
 
-enum { SWEEP_EVERY = 16 }; /* rows for each entity that is swept */
+/* Rows for each entity that is swept. */
+enum { SWEEP_EVERY = 16 };
+/* Entities looked at for a row while there are more than the cap: a row brings two or so,
+ * and the hand passes over many. */
+enum { EVICT_LOOKS = 4, EVICT_LEAST = 256, EVICT_LOADING = 4 };
 
 struct tsn_engine {
     const struct tsn_program *prog;
@@ -44,6 +48,8 @@ struct tsn_engine {
     tsn_event_ms *before_ms; /* [batch_rows] E before each row */
     uint64_t *hashes;        /* [batch_rows] of ids; 0: none */
     struct tsn_snapshot_out cut;
+    struct tsn_entity_key *asked; /* what tsn_engine_missing and _away gave last */
+    size_t asked_cap;
 };
 
 struct tsn_engine_settings tsn_engine_defaults(void)
@@ -132,6 +138,7 @@ void tsn_engine_free(struct tsn_engine *eng)
     free(eng->status);
     free(eng->before_ms);
     free(eng->hashes);
+    free(eng->asked);
     free(eng);
 }
 
@@ -237,6 +244,7 @@ void tsn_engine_rows(struct tsn_engine *eng, const struct tsn_batch *batch, stru
     tsn_score_rows(eng->score, batch, eng->status, eng->in_batch, eng->inputs, eng->newest_ms, out,
                    &eng->counts);
     tsn_features_sweep(&eng->features, batch->n / SWEEP_EVERY + 1, eng->newest_ms);
+    tsn_features_evict(&eng->features, batch->n * EVICT_LOOKS + EVICT_LEAST, eng->newest_ms);
 }
 
 static tsn_event_ms later(tsn_event_ms a, tsn_event_ms b)
@@ -277,6 +285,9 @@ struct tsn_engine_counts tsn_engine_counts(const struct tsn_engine *eng)
     counts.entities = eng->features.entities.n;
     counts.entries = eng->features.n_rows;
     counts.state_bytes = tsn_features_bytes(&eng->features) + tsn_dedup_bytes(&eng->dedup);
+    counts.cold = eng->features.resident.cold.n;
+    counts.fetched = eng->features.resident.n_fetched;
+    counts.evicted = eng->features.resident.n_evicted;
     return counts;
 }
 
@@ -374,6 +385,9 @@ static bool entity_load(struct tsn_engine *eng, const struct tsn_snapshot_record
         record_wait(eng, record);
         return true;
     }
+    if (loaded == TSN_SNAPSHOT_LOADED) { /* one came: at most one need go */
+        tsn_features_evict(&eng->features, EVICT_LOADING, eng->newest_ms);
+    }
     return loaded == TSN_SNAPSHOT_LOADED;
 }
 
@@ -422,4 +436,67 @@ bool tsn_snapshot_load(struct tsn_engine *eng, const struct tsn_snapshot_record 
     }
     *why = "a record of an unknown section";
     return false;
+}
+
+/* ---- memory as a cache ------------------------------------------------------------------- */
+
+void tsn_engine_cap(struct tsn_engine *eng, uint64_t entities)
+{
+    TSN_MUST(!eng->rows_seen && eng->features.entities.n == 0);
+    tsn_features_cap(&eng->features, entities);
+}
+
+static const struct tsn_entity_key *keys_give(struct tsn_engine *eng, const struct tsn_key *keys,
+                                              size_t n)
+{
+    if (n > eng->asked_cap) {
+        eng->asked_cap = n + n / 2;
+        eng->asked = realloc(eng->asked, eng->asked_cap * sizeof *eng->asked);
+        TSN_MUST_ALLOC(eng->asked);
+    }
+    for (size_t i = 0; i < n; i++) {
+        tsn_snapshot_entity_bytes(keys[i], eng->asked[i].bytes);
+    }
+    return eng->asked;
+}
+
+size_t tsn_engine_missing(struct tsn_engine *eng, const struct tsn_batch *batch,
+                          const struct tsn_entity_key **keys)
+{
+    const struct tsn_key *missing;
+    TSN_MUST(batch->prog == eng->prog && batch->n <= eng->settings.batch_rows);
+    size_t n = tsn_features_missing(&eng->features, batch, &missing);
+    *keys = keys_give(eng, missing, n);
+    return n;
+}
+
+size_t tsn_engine_away(struct tsn_engine *eng, size_t most, const struct tsn_entity_key **keys)
+{
+    const struct tsn_key *away;
+    size_t n = tsn_features_away(&eng->features, most, &away);
+    *keys = keys_give(eng, away, n);
+    return n;
+}
+
+bool tsn_engine_admit(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
+                      const char **why)
+{
+    struct tsn_key key = tsn_snapshot_entity_key(record->key);
+    if (record->section != TSN_SNAPSHOT_ENTITY || !record->bytes) {
+        *why = "no record of an entity";
+        return false;
+    }
+    if (!tsn_cold_has(&eng->features.resident.cold, key)) {
+        return true;
+    }
+    if (tsn_snapshot_entity_load(record, &eng->features, why) != TSN_SNAPSHOT_LOADED) {
+        return false;
+    }
+    tsn_features_admitted(&eng->features, key);
+    return true;
+}
+
+void tsn_engine_saved(struct tsn_engine *eng)
+{
+    tsn_features_saved(&eng->features);
 }

@@ -47,6 +47,8 @@ struct tsn_engine_counts {
     uint64_t sets_full;         /* times that a set with more than `max` members was handed out */
     uint64_t entities, entries; /* in memory now */
     uint64_t state_bytes;
+    uint64_t cold;             /* entities that are only in the store now */
+    uint64_t fetched, evicted; /* times that one was put back, or let go of */
 };
 
 /* What a step gave. The caller owns it and clears it; steps append. */
@@ -138,6 +140,38 @@ void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *s
 bool tsn_snapshot_step(struct tsn_engine *eng, size_t bytes);
 /* Both at once. Returns the number of records. */
 uint64_t tsn_snapshot_cut(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user);
+
+/* ---- memory as a cache -------------------------------------------------------- */
+
+/* With a cap, entities that are in the store as they are now may be let go of, after
+ * each batch, until no more than the cap are in memory; which ones never shows in what
+ * comes out. Entities that changed since the last saved cut stay, and so do episodes,
+ * lists, timers and ids: the cap is of entities' windows, by far the most of a state.
+ * The engine does no input: before a batch its caller asks what the batch misses,
+ * fetches that, and admits it.
+ *
+ * Before the first row and before anything is loaded; what is loaded then counts as
+ * saved. 0: no cap. */
+void tsn_engine_cap(struct tsn_engine *eng, uint64_t entities);
+
+struct tsn_entity_key {
+    uint8_t bytes[16]; /* as in a record of TSN_SNAPSHOT_ENTITY */
+};
+/* The entities that the rows of the batch visit and that are only in the store, each
+ * once; valid until the next of these two questions. Rows may be given to
+ * tsn_engine_rows when there are none. Costs nothing without a cap, some 20 ns a row
+ * and field with one. */
+size_t tsn_engine_missing(struct tsn_engine *eng, const struct tsn_batch *batch,
+                          const struct tsn_entity_key **keys);
+/* Any `most` of them, whoever visits them: before a swap or a whole cut all must be in
+ * memory. */
+size_t tsn_engine_away(struct tsn_engine *eng, size_t most, const struct tsn_entity_key **keys);
+/* Puts an entity back, from its newest record; between two steps. What is in memory
+ * already is passed over. False with a reason as tsn_snapshot_load. */
+bool tsn_engine_admit(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
+                      const char **why);
+/* What the last cut gave, and all before it, is in the store. The cut is complete. */
+void tsn_engine_saved(struct tsn_engine *eng);
 
 /* Loads one record into an engine that has processed no rows yet. False with a
  * reason in *why (static text) if it cannot be read: then the engine must be

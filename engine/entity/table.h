@@ -92,6 +92,23 @@ static inline void *tsn_table_find(const struct tsn_table *table, struct tsn_key
     }
 }
 
+/* The number of the key's record; UINT32_MAX: there is none. */
+static inline uint32_t tsn_table_number(const struct tsn_table *table, struct tsn_key key)
+{
+    for (uint64_t i = key.lo & table->mask;; i = (i + 1) & table->mask) {
+        struct tsn_table_slot slot = table->slots[i];
+        if (slot.number == 0) {
+            return UINT32_MAX;
+        }
+        if (slot.tag == (uint32_t)key.hi) {
+            const struct tsn_key *at = tsn_table_record(table, slot.number - 1);
+            if (at->lo == key.lo && at->hi == key.hi) {
+                return slot.number - 1;
+            }
+        }
+    }
+}
+
 /* A new zeroed record with this key, which must not be there yet. */
 void *tsn_table_add(struct tsn_table *table, struct tsn_key key, uint32_t *number);
 

@@ -43,6 +43,10 @@ void tsn_features_cut_begin(struct tsn_features *feat, bool whole,
     feat->n_gone = 0;
     feat->all_dirty = false;
     feat->epoch++;
+    if (cut->all) { /* it replaces what the store has, or says it anew */
+        TSN_MUST(feat->resident.cold.n == 0);
+        feat->resident.saved = 0;
+    }
 }
 
 size_t tsn_features_give(struct tsn_features *feat, struct tsn_entity *entity)

@@ -91,6 +91,7 @@ void tsn_features_free(struct tsn_features *feat)
     free(feat->cut.dirty);
     free(feat->cut.gone);
     free(feat->members);
+    tsn_features_resident_free(feat);
     memset(feat, 0, sizeof *feat);
 }
 
@@ -184,6 +185,15 @@ void tsn_features_cell_drop(struct tsn_features *feat, struct tsn_entity *entity
         tsn_pairs_free(pairs, &feat->pool);
     }
     tsn_entity_cell_remove(entity, &feat->pool, i);
+}
+
+void tsn_features_entity_drop(struct tsn_features *feat, struct tsn_entity *entity)
+{
+    while (entity->n) {
+        tsn_features_cell_drop(feat, entity, entity->n - 1u);
+    }
+    struct tsn_key key = entity->key;
+    tsn_table_remove(&feat->entities, key);
 }
 
 /* ---- a batch ----------------------------------------------------------------------- */
@@ -483,5 +493,5 @@ void tsn_features_rows(struct tsn_features *feat, const struct tsn_batch *batch,
 uint64_t tsn_features_bytes(const struct tsn_features *feat)
 {
     return feat->pool.used_bytes + tsn_table_footprint(&feat->entities) +
-           tsn_table_footprint(&feat->pairs);
+           tsn_table_footprint(&feat->pairs) + tsn_cold_footprint(&feat->resident.cold);
 }

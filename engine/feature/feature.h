@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/entity/cold.h"
 #include "engine/entity/entity.h"
 #include "engine/entity/pairs.h"
 #include "engine/entity/pool.h"
@@ -77,6 +78,20 @@ struct tsn_features_cut {
     uint32_t number_at, number_end; /* of records, when all are given */
 };
 
+/* Memory as a cache of the store: see resident.c. */
+struct tsn_features_resident {
+    uint64_t cap;   /* entities in memory; 0: all of them */
+    uint32_t saved; /* what has not changed since this epoch began is in the store; 0: nothing */
+    struct tsn_cold cold;
+    uint8_t *used; /* by record number: visited since the hand passed */
+    uint32_t used_cap;
+    uint32_t hand;
+    uint64_t n_fetched, n_evicted;
+    struct tsn_key *keys; /* [batch_rows] of a column of the batch */
+    struct tsn_key *missing;
+    size_t n_missing, missing_cap;
+};
+
 struct tsn_features {
     const struct tsn_program *prog;
     struct tsn_plan plan;
@@ -100,6 +115,7 @@ struct tsn_features {
     uint32_t epoch; /* number of cuts begun + 1 */
     struct tsn_features_cut cut;
     uint32_t sweep_at;
+    struct tsn_features_resident resident;
 
     /* The batch. */
     struct tsn_arena memory; /* columns; until the program changes */
@@ -159,6 +175,25 @@ void tsn_features_sweep(struct tsn_features *feat, uint32_t n, tsn_event_ms newe
 /* Bytes of all state: tables, cells, keys. */
 uint64_t tsn_features_bytes(const struct tsn_features *feat);
 
+/* ---- a cap on entities in memory: resident.c -------------------------------------- */
+
+/* Before the first row and before anything is loaded. What is loaded counts as saved. */
+void tsn_features_cap(struct tsn_features *feat, uint64_t cap);
+/* Keys of entities that the batch's rows visit and that are only in the store, each once,
+ * sorted; until the next question. None without a cap, at no cost. */
+size_t tsn_features_missing(struct tsn_features *feat, const struct tsn_batch *batch,
+                            const struct tsn_key **keys);
+/* Any n of those that are only in the store. */
+size_t tsn_features_away(struct tsn_features *feat, size_t n, const struct tsn_key **keys);
+/* The entity with this key has been loaded and is in memory again. */
+void tsn_features_admitted(struct tsn_features *feat, struct tsn_key key);
+/* What the last cut gave is in the store. */
+void tsn_features_saved(struct tsn_features *feat);
+/* Looks at the next n entities and lets go of those that are in the store, until no more
+ * than the cap are left. newest_ms: E, as for the sweep. Changes no value. */
+void tsn_features_evict(struct tsn_features *feat, uint32_t n, tsn_event_ms newest_ms);
+void tsn_features_resident_free(struct tsn_features *feat);
+
 /* ---- cuts, for engine/snapshot ------------------------------------------------- */
 
 /* Begins a cut of the state as it is now. O(1). One at a time. */
@@ -199,6 +234,10 @@ void tsn_features_pair_drop(struct tsn_features *feat, const struct tsn_plan_str
                             struct tsn_pairs *pairs, struct tsn_pair *pair);
 /* Frees cell i of an entity, of whatever stream. */
 void tsn_features_cell_drop(struct tsn_features *feat, struct tsn_entity *entity, unsigned i);
+/* Frees an entity with its cells; nobody is told. */
+void tsn_features_entity_drop(struct tsn_features *feat, struct tsn_entity *entity);
+/* The store is to be told by the next cut that the entity is gone. */
+void tsn_features_gone(struct tsn_features *feat, struct tsn_key key);
 
 /* Takes another program, or other groups; state that refers to streams is the
  * caller's to carry over. */

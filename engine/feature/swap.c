@@ -216,7 +216,8 @@ static void swap_to(struct tsn_features *feat, const struct tsn_program *prog,
 
 void tsn_features_swap(struct tsn_features *feat, const struct tsn_program *prog)
 {
-    TSN_MUST(!feat->cut.runs);
+    TSN_MUST(!feat->cut.runs && feat->resident.cold.n == 0);
+    feat->resident.saved = 0; /* the store has records of the old program */
     size_t n = (size_t)feat->prog->n_features + 1;
     struct tsn_plan_group *groups = malloc(n * sizeof *groups);
     TSN_MUST_ALLOC(groups);

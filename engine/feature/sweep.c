@@ -38,7 +38,7 @@ static bool cell_expire(struct tsn_features *feat, const struct tsn_plan_stream 
     return cell->n == 0;
 }
 
-static void gone_add(struct tsn_features *feat, struct tsn_key key)
+void tsn_features_gone(struct tsn_features *feat, struct tsn_key key)
 {
     if (feat->n_gone == feat->gone_cap) {
         feat->gone_cap = feat->gone_cap ? feat->gone_cap * 2 : 256;
@@ -65,7 +65,7 @@ static void entity_expire(struct tsn_features *feat, struct tsn_entity *entity,
     /* Its newest time matters to `at: seen` while a row in time may be older. */
     if (entity->n == 0 && entity->newest_ms <= tsn_features_dead(feat, newest_ms, 0)) {
         if (entity->given) {
-            gone_add(feat, entity->key);
+            tsn_features_gone(feat, entity->key);
         }
         struct tsn_key key = entity->key;
         tsn_table_remove(&feat->entities, key);

@@ -72,7 +72,7 @@ static void pairs_put(struct tsn_snapshot_bytes *bytes, const struct tsn_feature
     }
 }
 
-static void key_bytes(struct tsn_key key, uint8_t bytes[16])
+void tsn_snapshot_entity_bytes(struct tsn_key key, uint8_t bytes[16])
 {
     for (int i = 0; i < 8; i++) {
         bytes[i] = (uint8_t)(key.lo >> (8 * i));
@@ -103,7 +103,7 @@ static size_t entity_take(void *user, struct tsn_entity *entity)
     }
     struct tsn_snapshot_record record = {
         .section = TSN_SNAPSHOT_ENTITY, .bytes = bytes->p, .len = bytes->n};
-    key_bytes(entity->key, record.key);
+    tsn_snapshot_entity_bytes(entity->key, record.key);
     out->sink(out->user, &record);
     out->n++;
     return record.len;
@@ -113,7 +113,7 @@ static size_t gone_take(void *user, struct tsn_key key)
 {
     struct tsn_snapshot_out *out = user;
     struct tsn_snapshot_record record = {.section = TSN_SNAPSHOT_ENTITY};
-    key_bytes(key, record.key);
+    tsn_snapshot_entity_bytes(key, record.key);
     out->sink(out->user, &record);
     out->n++;
     return 0;
@@ -252,22 +252,19 @@ static bool cells_get(struct tsn_snapshot_reader *reader, struct tsn_features *f
     return true;
 }
 
-static void entity_drop(struct tsn_features *feat, struct tsn_entity *entity)
+struct tsn_key tsn_snapshot_entity_key(const uint8_t bytes[16])
 {
-    while (entity->n) {
-        tsn_features_cell_drop(feat, entity, entity->n - 1u);
-    }
-    struct tsn_key key = entity->key;
-    tsn_table_remove(&feat->entities, key);
+    struct tsn_snapshot_reader reader = {.p = bytes, .left = 16};
+    struct tsn_key key = {.lo = tsn_snapshot_get_u64(&reader)};
+    key.hi = tsn_snapshot_get_u64(&reader);
+    return key;
 }
 
 enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_record *record,
                                                   struct tsn_features *feat, const char **why)
 {
     struct tsn_snapshot_reader reader = {.p = record->bytes, .left = record->len};
-    struct tsn_snapshot_reader key_reader = {.p = record->key, .left = sizeof record->key};
-    struct tsn_key key = {.lo = tsn_snapshot_get_u64(&key_reader)};
-    key.hi = tsn_snapshot_get_u64(&key_reader);
+    struct tsn_key key = tsn_snapshot_entity_key(record->key);
     if (tsn_snapshot_get_u8(&reader) != TSN_SNAPSHOT_FORMAT) {
         *why = "an entity's record has a format that this version does not know";
         return TSN_SNAPSHOT_WRONG;
@@ -281,7 +278,7 @@ enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_reco
     entity->newest_ms = (tsn_event_ms)tsn_snapshot_get_u64(&reader);
     entity->given = 1; /* of an epoch that no cut has */
     if (!cells_get(&reader, feat, entity)) {
-        entity_drop(feat, entity);
+        tsn_features_entity_drop(feat, entity);
         *why = "an entity's record holds features that this program does not have";
         return TSN_SNAPSHOT_UNKNOWN;
     }

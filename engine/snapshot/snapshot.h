@@ -53,6 +53,10 @@ enum tsn_snapshot_loaded {
 enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_record *record,
                                                   struct tsn_features *feat, const char **why);
 
+/* An entity's key as records have it, and back. */
+void tsn_snapshot_entity_bytes(struct tsn_key key, uint8_t bytes[16]);
+struct tsn_key tsn_snapshot_entity_key(const uint8_t bytes[16]);
+
 /* Begins to give the duplicates, to be continued by tsn_dedup_cut_step. */
 void tsn_snapshot_dedup_begin(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole);
 bool tsn_snapshot_dedup_load(const struct tsn_snapshot_record *record, struct tsn_dedup *dedup,

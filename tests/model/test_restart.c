@@ -12,110 +12,11 @@
 
 #include <cmocka.h>
 
+#include "tests/fixture/engine_text.h"
 #include "tests/fixture/random_case.h"
 #include "tests/fixture/record_map.h"
 
 enum { ROWS = 400, SEEDS = 600, STEP_MOST = 40 };
-
-static void say_value(FILE *out, const struct tsn_value *v)
-{
-    if (v->state != TSN_STATE_VALUE) {
-        fprintf(out, " %s", v->state == TSN_STATE_MISSING ? "-" : "!");
-        return;
-    }
-    switch (v->type.type) {
-    case TSN_TYPE_BOOL:
-        fprintf(out, " %d", v->b);
-        break;
-    case TSN_TYPE_INT:
-        fprintf(out, " %lld", (long long)v->i);
-        break;
-    case TSN_TYPE_DOUBLE:
-        fprintf(out, " %.17g", v->d);
-        break;
-    case TSN_TYPE_STRING:
-        fprintf(out, " '%.*s'", (int)v->s.len, v->s.p);
-        break;
-    default:
-        fprintf(out, " %lld.%09d", (long long)v->t.s, (int)v->t.ns);
-        break;
-    }
-}
-
-static void say_column(FILE *out, const struct tsn_column *column, uint32_t at)
-{
-    struct tsn_value v = {.state = TSN_STATE_MISSING};
-    if (column) {
-        tsn_column_value(column, at, &v);
-    }
-    say_value(out, &v);
-}
-
-static void say_alert(FILE *out, const struct tsn_alert *a)
-{
-    fprintf(out, " alert t%d level %d from %d score %.17g rev %u %.*s opened %lld sms %.*s%s",
-            a->typology, a->level, a->level_before, a->score, a->revision, (int)a->entity.len,
-            a->entity.p, (long long)a->opened_by.position, (int)a->sms_to.len,
-            a->sms_to.len ? a->sms_to.p : "", a->sms_muted ? " muted" : "");
-    for (uint32_t h = 0; h < a->n_hits; h++) {
-        const struct tsn_alert_hit *hit = &a->hits[h];
-        fprintf(out, " [r%d %lld '%.*s' %.*s", hit->rule, (long long)hit->event.time_ms,
-                (int)hit->reason.len, hit->reason.p, (int)hit->event.id.len,
-                hit->event.id.len ? hit->event.id.p : "");
-        for (uint32_t e = 0; e < hit->n_evidence; e++) {
-            fprintf(out, " %s", hit->evidence[e].name);
-            say_value(out, &hit->evidence[e].value);
-        }
-        fputc(']', out);
-    }
-}
-
-/* The tick before a row or after the last; `out` NULL: muted. */
-static void tick_run(struct tsn_engine *eng, const tsn_event_ms *ticks, uint32_t r, FILE *out)
-{
-    struct tsn_output output;
-    if (ticks[r] == INT64_MIN) {
-        return;
-    }
-    tsn_output_init(&output);
-    bool fired = tsn_engine_tick(eng, ticks[r], &output);
-    if (out) {
-        fprintf(out, "tick before row %u fired %d:", r, fired);
-        for (uint32_t a = 0; a < output.n_alerts; a++) {
-            say_alert(out, &output.alerts[a]);
-        }
-        fputc('\n', out);
-    }
-    tsn_output_free(&output);
-}
-
-/* One row through the engine; `out` NULL: muted. */
-static void row_run(struct tsn_engine *eng, const struct tsn_batch *stream, uint32_t r,
-                    struct tsn_batch *one, FILE *out)
-{
-    struct tsn_output output;
-    tsn_output_init(&output);
-    tsn_batch_clear(one);
-    tsn_batch_append(one, stream, r, r + 1, true);
-    tsn_engine_rows(eng, one, &output);
-    if (out) {
-        const struct tsn_row *row = &one->rows[0];
-        fprintf(out, "row %u status %d:", r, tsn_engine_status(eng)[0]);
-        if (tsn_engine_status(eng)[0] != TSN_ROW_DUPLICATE) {
-            for (int s = 0; s < stream->prog->types[row->type].n_slots; s++) {
-                say_column(out, &tsn_engine_slots(eng, row->type)[s], row->at);
-            }
-            for (int t = 0; t < stream->prog->n_typologies; t++) {
-                say_column(out, tsn_engine_score(eng, t, row->type), row->at);
-            }
-        }
-        for (uint32_t a = 0; a < output.n_alerts; a++) {
-            say_alert(out, &output.alerts[a]);
-        }
-        fputc('\n', out);
-    }
-    tsn_output_free(&output);
-}
 
 static struct tsn_engine *engine_new(const struct tsn_program *prog, uint64_t seed)
 {
@@ -134,10 +35,10 @@ static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *
     struct tsn_engine *eng = engine_new(prog, seed);
     struct tsn_batch *one = tsn_batch_new(prog, 64);
     for (uint32_t r = 0; r < stream->n; r++) {
-        tick_run(eng, ticks, r, out);
-        row_run(eng, stream, r, one, out);
+        tsn_text_tick(eng, ticks, r, out);
+        tsn_text_row(eng, stream, r, one, out);
     }
-    tick_run(eng, ticks, stream->n, out);
+    tsn_text_tick(eng, ticks, stream->n, out);
     tsn_batch_free(one);
     tsn_engine_free(eng);
     fclose(out);
@@ -212,8 +113,8 @@ static char *interrupted_run(const struct tsn_program *prog, const struct tsn_ba
     uint32_t next_crash = tsn_random_below(&random, STEP_MOST);
     struct taking taking = {.random = {seed ^ 0x7A6E}};
     for (uint32_t r = 0; r < stream->n; r++) {
-        tick_run(eng, ticks, r, out);
-        row_run(eng, stream, r, one, out);
+        tsn_text_tick(eng, ticks, r, out);
+        tsn_text_row(eng, stream, r, one, out);
         if (!taking.runs && r >= next_cut) {
             taking.runs = true;
             taking.at = r + 1;
@@ -234,13 +135,13 @@ static char *interrupted_run(const struct tsn_program *prog, const struct tsn_ba
                 fail();
             }
             for (uint32_t again = stored_at; again <= r; again++) {
-                tick_run(eng, ticks, again, NULL);
-                row_run(eng, stream, again, one, NULL);
+                tsn_text_tick(eng, ticks, again, NULL);
+                tsn_text_row(eng, stream, again, one, NULL);
             }
             next_crash += 1 + tsn_random_below(&random, STEP_MOST);
         }
     }
-    tick_run(eng, ticks, stream->n, out);
+    tsn_text_tick(eng, ticks, stream->n, out);
     taking_end(&taking, NULL);
     free(taking.records);
     tsn_record_map_free(&stored);
