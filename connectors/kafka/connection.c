@@ -57,6 +57,7 @@ static const struct setting defaults[] = {
 static const struct setting fixed[] = {
     {READ | ASK | LEAD, "enable.auto.commit", "false", "positions are in the manifest"},
     {READ | ASK | LEAD, "enable.auto.offset.store", "false", "positions are in the manifest"},
+    {READ, "auto.commit.enable", "false", "positions are in the manifest"},
     {READ | ASK, "auto.offset.reset", "error", "a position that is gone must not be skipped"},
     {READ | ASK, "isolation.level", "read_committed", "aborted records must not be counted"},
     {READ | ASK, "enable.partition.eof", "true", "the merge must know who stands at his end"},
@@ -136,6 +137,28 @@ static const struct setting *fixed_setting(int role, const char *key)
     return NULL;
 }
 
+/* Does a property only name a member of a group? A client with a group asks for its
+ * coordinator as soon as it is connected, and a broker that has none yet makes
+ * __consumer_offsets for that: who only looks must leave nothing behind. */
+static bool names_group(const char *key)
+{
+    return strcmp(key, "group.id") == 0 || strcmp(key, "group.instance.id") == 0;
+}
+
+const char *tsn_client_group(const struct tsn_config *config, char *text, size_t cap)
+{
+    const struct tsn_properties *const both[] = {&config->kafka.common, &config->kafka.consumer};
+    snprintf(text, cap, "tocsin-%s", config->instance);
+    for (size_t i = 0; i < COUNT(both); i++) {
+        for (size_t j = 0; j < both[i]->n; j++) {
+            if (strcmp(both[i]->items[j].key, "group.id") == 0) {
+                snprintf(text, cap, "%s", both[i]->items[j].value);
+            }
+        }
+    }
+    return text;
+}
+
 static bool set_users(rd_kafka_conf_t *conf, int role, const struct tsn_properties *properties,
                       struct tsn_failure *failure)
 {
@@ -146,6 +169,9 @@ static bool set_users(rd_kafka_conf_t *conf, int role, const struct tsn_properti
             return tsn_fail(failure, TSN_REMEDY_CONFIG,
                             "kafka: '%s' must be '%s' (%s); remove it from the configuration",
                             p->key, must->value, must->why);
+        }
+        if ((role & (READ | ASK)) && names_group(p->key)) {
+            continue;
         }
         if (!set(conf, p->key, p->value, failure)) {
             return false;
@@ -170,9 +196,9 @@ static bool fill(rd_kafka_conf_t *conf, const struct tsn_config *config,
         snprintf(text, sizeof text, "%zu", share_kb);
         ok = set(conf, "queued.max.messages.kbytes", text, failure);
     }
-    if (ok) {
+    if (ok && role == PUBLISH) {
         snprintf(text, sizeof text, "tocsin-%s", config->instance);
-        ok = set(conf, role == PUBLISH ? "transactional.id" : "group.id", text, failure);
+        ok = set(conf, "transactional.id", text, failure);
     }
     ok = ok && set_users(conf, role, &config->kafka.common, failure);
     if (ok && (role == READ || role == ASK)) {
@@ -219,7 +245,7 @@ rd_kafka_t *tsn_client_new(rd_kafka_conf_t *conf, enum tsn_client_role role,
         tsn_fail(failure, TSN_REMEDY_CONFIG, "kafka: cannot make a client: %s", why);
         return NULL;
     }
-    if (type == RD_KAFKA_CONSUMER) {
+    if (role == TSN_CLIENT_LEAD) {
         rd_kafka_poll_set_consumer(rk);
     }
     return rk;

@@ -31,6 +31,11 @@ rd_kafka_conf_t *tsn_client_conf(const struct tsn_config *config, enum tsn_clien
                                  size_t n_shares, size_t budget_bytes, struct tsn_client_news *news,
                                  struct tsn_failure *failure);
 
+/* The group whose offsets are committed for people's lag tools, into `text`: the user's
+ * group.id, else one named after the instance. Nobody joins it: of all clients only the
+ * leader's has a group, and that is another one. */
+const char *tsn_client_group(const struct tsn_config *config, char *text, size_t cap);
+
 /* rd_kafka_new; takes the configuration. NULL on failure. */
 rd_kafka_t *tsn_client_new(rd_kafka_conf_t *conf, enum tsn_client_role role,
                            struct tsn_failure *failure);

@@ -68,16 +68,19 @@ bool tsn_drain(const struct tsn_config *config, const char *topic, int32_t n_par
         free(news);
         return false;
     }
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(n_partitions);
+    rd_kafka_topic_t *of = rd_kafka_topic_new(rk, topic, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    TSN_MUST_ALLOC(of);
+    TSN_MUST_ALLOC(queue);
     for (int32_t i = 0; i < n_partitions; i++) {
-        rd_kafka_topic_partition_list_add(list, topic, i)->offset = 0;
+        TSN_MUST(rd_kafka_consume_start_queue(of, i, 0, queue) == 0);
     }
-    rd_kafka_assign(rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
     bool ok = drain(queue, n, drained, failure);
+    for (int32_t i = 0; i < n_partitions; i++) {
+        rd_kafka_consume_stop(of, i);
+    }
     rd_kafka_queue_destroy(queue);
-    rd_kafka_assign(rk, NULL);
+    rd_kafka_topic_destroy(of);
     if (tsn_client_end(rk, 5000)) {
         free(news);
     }

@@ -191,9 +191,6 @@ static bool send_offsets(struct tsn_publisher *p, struct tsn_failure *failure)
         return true;
     }
     rd_kafka_consumer_group_metadata_t *group = tsn_reader_group(reader);
-    if (!group) {
-        return true;
-    }
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new((int)publication->n_origins);
     for (size_t i = 0; i < publication->n_origins; i++) {

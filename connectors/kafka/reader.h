@@ -4,7 +4,8 @@
 
 #include "connectors/kafka/kafka.h"
 
-/* rd_kafka_consumer_group_metadata_t of its group, the caller's; NULL: none. */
+/* rd_kafka_consumer_group_metadata_t of the group that its positions are committed for
+ * (it is no member of it), the caller's. */
 void *tsn_reader_group(const struct tsn_reader *reader);
 
 #endif

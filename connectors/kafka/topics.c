@@ -2,7 +2,7 @@
  *
  * Metadata is asked for all topics, never for one by name: on a cluster that makes
  * topics on demand, asking for one by name makes it. The connection is a consumer
- * that never joins a group: librdkafka serves admin calls on any handle.
+ * without a group: librdkafka serves admin calls on any handle.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -71,10 +71,7 @@ void tsn_kafka_close(struct tsn_kafka *kafka)
 /* Errors reach the client only when it is polled. */
 static const char *latest_news(struct tsn_kafka *kafka, char *text, size_t cap)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(kafka->rk, 0);
-    if (message) {
-        rd_kafka_message_destroy(message);
-    }
+    rd_kafka_poll(kafka->rk, 0);
     tsn_client_text(kafka->news, text, cap);
     return text;
 }

@@ -135,6 +135,17 @@ make_topics() {
         not_ok "topics are made" "$(cat "$dir/topics.log")"
 }
 
+# begin_instance PARTITIONS [LINE ...]: an instance named after the test, with a Redis of
+# its own and these lines in its configuration: $instance, $socket, $config, and its topics.
+begin_instance() {
+    instance=$tag
+    slack=1s
+    config=$dir/tocsin.yaml
+    socket=$("$servers/redis" start "$dir/redis")
+    write_config "$config" "$instance" "redis:" "  unix_socket: $socket" "${@:2}"
+    make_topics "$config" "$1"
+}
+
 # events CALLS PAYS SEED FROM_MS SPAN_MS: $dir/call and $dir/pay, "key|json" a line, in
 # time order, spread evenly over the span. Every payer is called some minutes before.
 events() {
@@ -159,6 +170,17 @@ produce() {
     kcat -P -b "$TSN_KAFKA" -t "$1" -K '|' -z lz4 -X partitioner=murmur2_random -l "$2"
 }
 
+# send: what events made, to the instance's topics.
+send() { produce "$instance.call" "$dir/call" && produce "$instance.pay" "$dir/pay"; }
+
+# feed CALLS PAYS HOUR: events of that hour of the stream, sent.
+feed() {
+    events "$1" "$2" "$3" $((1772413200000 + $3 * 3600000)) 3600000
+    send
+}
+
+now_ms() { date +%s%3N; }
+
 # start_engine CONFIG LOG [ARGUMENT ...]
 start_engine() {
     local config=$1 log=$2
@@ -171,7 +193,7 @@ start_engine() {
 await() {
     local i
     for ((i = 0; i < ${3:-60} * 10; i++)); do
-        grep -q -E "$2" "$1" && return 0
+        grep -q -s -E "$2" "$1" && return 0
         sleep 0.1
     done
     not_ok "the log says: $2" "$(tail -5 "$1")"
@@ -205,9 +227,25 @@ stop_engine() {
     engine=
 }
 
-java_tool() {
+kafka_java() {
     java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
-        -cp "$jars/*" "$here/Committed.java" "$@"
+        -cp "$jars/*" "$@"
+}
+
+java_tool() { kafka_java "$here/Committed.java" "$@"; }
+
+# kafka_tool CLASS [ARGUMENT ...]: a tool of Apache Kafka; without a package: org.apache.kafka.tools.
+kafka_tool() {
+    local class=$1
+    case $class in kafka.*) ;; *) class=org.apache.kafka.tools.$class ;; esac
+    kafka_java "$class" --bootstrap-server "$TSN_KAFKA" "${@:2}"
+}
+
+# delete_before TOPIC PARTITION OFFSET: as retention does; -1: all that is there.
+delete_before() {
+    echo "{\"version\":1,\"partitions\":[{\"topic\":\"$1\",\"partition\":$2,\"offset\":$3}]}" >"$dir/delete.json"
+    kafka_tool DeleteRecordsCommand --offset-json-file "$dir/delete.json" >"$dir/tool.log" 2>&1 ||
+        not_ok "records of $1 are deleted" "$(tail -3 "$dir/tool.log")"
 }
 
 # same_as_replay CONFIG INSTANCE: committed alerts and rejects are those of the
@@ -223,12 +261,33 @@ same_as_replay() {
         not_ok "committed alerts equal the replay" "$(tail -5 "$dir/replay.log")"
 }
 
+# replays NAME [MIN]: the committed alerts, at least MIN (1), are those of the manifests.
+replays() {
+    local n
+    n=$(same_as_replay "$config" "$instance") || {
+        echo "$n"
+        exit 1
+    }
+    [ "$n" -ge "${2:-1}" ] || not_ok "there are alerts to compare" "$n"
+    ok "$1 ($n)"
+}
+
 # covered_once INSTANCE: every input event is in exactly one committed manifest; prints
 # the numbers of events and manifests.
 covered_once() {
     java_tool "$TSN_KAFKA" --covered "$1.manifest" "$1.call" "$1.pay" >"$dir/covered" ||
         not_ok "every input event is in exactly one committed manifest" "$(cat "$dir/covered")"
     cat "$dir/covered"
+}
+
+# accounts NAME: covered_once, of the instance.
+accounts() {
+    local counts
+    counts=$(covered_once "$instance") || {
+        echo "$counts"
+        exit 1
+    }
+    ok "$1 ($counts)"
 }
 
 # The alerts of an instance by id, revision and level: what does not depend on offsets.

@@ -3,17 +3,7 @@
 set -euo pipefail
 . "$TSN_SOURCE_DIR/tests/integration/kafka_lib.sh"
 
-instance=$tag
-slack=1s
-socket=$("$servers/redis" start "$dir/redis")
-config=$dir/tocsin.yaml
-write_config "$config" "$instance" "redis:" "  unix_socket: $socket" "checkpoint: { interval: 1h }"
-make_topics "$config" 3
-
-kafka_tool() {
-    java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
-        -cp "$jars/*" "org.apache.kafka.tools.$1" --bootstrap-server "$TSN_KAFKA" "${@:2}"
-}
+begin_instance 3 "checkpoint: { interval: 1h }"
 
 # Everything that a start could change: every key and its bytes; every topic's ends; the
 # groups; who may publish (an initialised transactional id has a higher epoch).
@@ -45,9 +35,7 @@ dry() {
 dry "before the first start" 0 '^manifest +none in topic .*: a first start' '^checkpoint +none' \
     '^history +begins at these positions' '^start +would go live; nothing was changed'
 
-events 3000 600 0 1772413200000 3600000
-produce "$instance.call" "$dir/call"
-produce "$instance.pay" "$dir/pay"
+feed 3000 600 0
 dry "records that wait are counted" 0 '^waiting +3600 records'
 
 start_engine "$config" "$dir/run.log"
@@ -62,9 +50,7 @@ dry "after a clean stop nothing would be replayed" 0 '^checkpoint +of manifest [
     '^replay +nothing' '^program .* is in force and configured' '^waiting +0 records'
 
 # Killed without a checkpoint since: the rest would be replayed.
-events 3000 600 1 1772416800000 3600000
-produce "$instance.call" "$dir/call"
-produce "$instance.pay" "$dir/pay"
+feed 3000 600 1
 start_engine "$config" "$dir/run2.log"
 await "$dir/run2.log" 'lag 0, 3600 events'
 dry "beside an engine that leads" 0 '^replay +manifests [0-9]+ to [0-9]+, muted: at most [1-9]'
@@ -89,10 +75,31 @@ redis-cli -s "$socket" flushall >/dev/null
 dry "without Redis' state it would be rebuilt" 0 '^checkpoint +none' '^history +whole: rebuilt from the first manifest on' \
     '^replay +manifests 1 to '
 
-kafka_tool DeleteRecordsCommand --offset-json-file <(
-    echo "{\"version\":1,\"partitions\":[{\"topic\":\"$instance.call\",\"partition\":0,\"offset\":100}]}"
-) >/dev/null 2>&1 || not_ok "records are deleted"
+delete_before "$instance.call" 0 100
 dry "what retention took is said" 0 '^history +rebuilt from what Kafka holds; whole from .* or later'
 
 kafka_tool TopicCommand --alter --topic "$instance.pay" --partitions 4 >/dev/null 2>&1
 dry "a refusal is said with its remedy" 5 'start +would be refused \(exit 5\): kafka: topic .* has 4 partitions, and had 3'
+
+# On a broker that nobody has used: not even what brokers make for who asks for a group.
+fresh_topics() { "$servers/kafka" tool "$dir/fresh" TopicCommand --list 2>/dev/null | sort; }
+finish_all() {
+    finish
+    "$servers/kafka" stop "$dir/fresh" || true
+}
+trap finish_all EXIT
+TSN_KAFKA=$("$servers/kafka" start "$dir/fresh")
+config=$dir/fresh.yaml
+write_config "$config" fresh
+make_topics "$config" 2
+"$TSN_BINARY" topics --config "$config" >"$dir/expected" || not_ok "the topics are there" "$(cat "$dir/expected")"
+sed -n '2,$s/ .*//p' "$dir/expected" | sort >"$dir/named"
+fresh_topics >"$dir/made"
+cmp -s "$dir/named" "$dir/made" || not_ok "topics makes no topic but its own" "$(diff "$dir/named" "$dir/made")"
+ok "topics makes no topic but its own"
+"$TSN_BINARY" run --config "$config" --dry-recover >"$dir/dry" 2>&1 || not_ok "a dry run on a fresh broker" "$(cat "$dir/dry")"
+grep -q '^start *would go live' "$dir/dry" || not_ok "a dry run on a fresh broker" "$(cat "$dir/dry")"
+sleep 2 # what a group's coordinator needs is made by and by
+fresh_topics >"$dir/after"
+cmp -s "$dir/made" "$dir/after" || not_ok "a dry run on a fresh broker makes no topic" "$(diff "$dir/made" "$dir/after")"
+ok "a dry run on a fresh broker makes no topic"
