@@ -5,24 +5,13 @@
 set -euo pipefail
 . "$TSN_SOURCE_DIR/tests/integration/kafka_lib.sh"
 
-instance=$tag
-slack=1s
-config=$dir/tocsin.yaml
-socket=$("$servers/redis" start "$dir/redis")
-write_config "$config" "$instance" "redis:" "  unix_socket: $socket" "  timeout: 2s" \
-    "checkpoint: { interval: 1s }"
-make_topics "$config" 2
+begin_instance 2 "  timeout: 2s" "checkpoint: { interval: 1s }"
 
-feed_part() { # feed_part K
-    events 4000 800 "$1" $((1772413200000 + $1 * 3600000)) 3600000
-    produce "$instance.call" "$dir/call"
-    produce "$instance.pay" "$dir/pay"
-}
-
-kafka_tool() {
-    java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
-        -cp "$jars/*" "$1" --bootstrap-server "$TSN_KAFKA" "${@:2}" >"$dir/tool.log" 2>&1 ||
-        not_ok "the tool $1 works" "$(tail -3 "$dir/tool.log")"
+# cleanup_policy VALUE: of the payments' topic.
+cleanup_policy() {
+    kafka_tool kafka.admin.ConfigCommand --alter --entity-type topics --entity-name "$instance.pay" \
+        --add-config "cleanup.policy=$1" >"$dir/tool.log" 2>&1 ||
+        not_ok "a topic's settings change" "$(tail -3 "$dir/tool.log")"
 }
 
 redis_ask() { redis-cli -s "$socket" ${password:+-a "$password" --no-auth-warning} "$@" >/dev/null; }
@@ -40,17 +29,17 @@ refused() {
 }
 
 # ---- another pack on a live broker, then a kill behind it ----------------------------
-feed_part 0
+feed 4000 800 0
 start_engine "$config" "$dir/run1.log"
 await_events "$dir/run1.log" 4800
 stop_engine TERM
 sed -i -e 's/^version: 1/version: 2/' -e 's/f.paid_1d > 2000/f.paid_1d > 1000/' "$dir/pack.yaml"
-feed_part 1
+feed 4000 800 1
 start_engine "$config" "$dir/run2.log"
 await "$dir/run2.log" 'the pack has changed since manifest'
 await_events "$dir/run2.log" 4800
 stop_engine KILL
-feed_part 2
+feed 4000 800 2
 start_engine "$config" "$dir/run3.log"
 await_events "$dir/run3.log" '[0-9]+'
 ok "a changed pack is put in force on a live broker, and survives a kill"
@@ -59,7 +48,7 @@ ok "a changed pack is put in force on a live broker, and survives a kill"
 redis_ask CONFIG SET requirepass other
 password=other
 redis_ask CLIENT KILL TYPE normal
-feed_part 3
+feed 4000 800 3
 await "$dir/run3.log" 'no checkpoint: .*password'
 await "$dir/run3.log" 'lag 0, (9|1[0-9])[0-9]{3} events'
 ok "a password that changed stops checkpoints, says so, and does not stop the engine"
@@ -75,27 +64,20 @@ ok "checkpoints go on when the password is back"
 stop_engine TERM
 [ "$status" = 0 ] || not_ok "the stop exits 0" "$(tail -3 "$dir/run3.log")"
 
-n=$(same_as_replay "$config" "$instance")
-[ "$n" -gt 50 ] || not_ok "there are alerts to compare" "$n"
-ok "committed alerts of both packs equal the replay of the manifests, byte for byte ($n)"
-ok "every event is in exactly one manifest ($(covered_once "$instance"))"
+replays "committed alerts of both packs equal the replay of the manifests, byte for byte" 50
+accounts "every event is in exactly one manifest"
 
 # ---- servers that are set up to lose things ---------------------------------------------
 redis_ask CONFIG SET maxmemory-policy allkeys-lru
 refused "a Redis that was told to evict is refused, with what to set" 'maxmemory-policy noeviction'
 redis_ask CONFIG SET maxmemory-policy noeviction
 
-kafka_tool kafka.admin.ConfigCommand --alter --entity-type topics --entity-name "$instance.pay" \
-    --add-config cleanup.policy=compact
+cleanup_policy compact
 refused "an input that is compacted is refused, with what to set" "$instance.pay.*cleanup.policy"
-kafka_tool kafka.admin.ConfigCommand --alter --entity-type topics --entity-name "$instance.pay" \
-    --add-config cleanup.policy=delete
+cleanup_policy delete
 
 # ---- retention that is shorter than the outage -------------------------------------------
-feed_part 4
-cat >"$dir/delete.json" <<END2
-{"partitions":[{"topic":"$instance.call","partition":0,"offset":-1}],"version":1}
-END2
-kafka_tool org.apache.kafka.tools.DeleteRecordsCommand --offset-json-file "$dir/delete.json"
+feed 4000 800 4
+delete_before "$instance.call" 0 -1
 refused "records that were deleted before they were read are no silent gap" \
     "$instance.call/0 begins at offset [0-9]+, but the committed manifests stand at [0-9]+"

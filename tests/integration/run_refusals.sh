@@ -13,15 +13,16 @@ refused() {
     ok "$name"
 }
 
+instance=$tag
 config=$dir/tocsin.yaml
-write_config "$config" "$tag"
+write_config "$config" "$instance"
 
 sed "s/bootstrap.servers: .*/bootstrap.servers: 127.0.0.1:1/; \$a start_timeout: 2s" "$config" >"$dir/away.yaml"
 refused "a broker that is down is waited for, then named (exit 4)" 4 \
     'bootstrap.servers: 127.0.0.1:1.*gave up after start_timeout' "$dir/away.yaml"
 
 refused "a topic that is absent is named, with the command that makes it" 5 \
-    "topic $tag\\.(call|pay) .*does not exist.*topics --config .* --create" "$config"
+    "topic $instance\\.(call|pay) .*does not exist.*topics --config .* --create" "$config"
 
 make_topics "$config" 3
 head -c 1000 /dev/urandom >"$dir/other.yaml"
@@ -32,36 +33,29 @@ sed "s/^kafka:/kafka:\n  consumer: { isolation.level: read_uncommitted }/" "$con
 refused "a property that a promise rests on cannot be changed" 5 "isolation.level' must be" "$dir/dirty.yaml"
 
 # A first run commits something; then the world changes under it.
-events 3000 300 1 1772413200000 3600000
-produce "$tag.call" "$dir/call"
-produce "$tag.pay" "$dir/pay"
+feed 3000 300 0
 start_engine "$config" "$dir/run.log"
 await_events "$dir/run.log" 3300
 stop_engine TERM
-before=$(java_tool "$TSN_KAFKA" "$tag.alerts" | md5sum)
+before=$(java_tool "$TSN_KAFKA" "$instance.alerts" | md5sum)
 
-kafka_tool() {
-    java -Xmx256m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
-        -cp "$jars/*" "org.apache.kafka.tools.$1" --bootstrap-server "$TSN_KAFKA" "${@:2}"
-}
+kafka_tool TopicCommand --alter --topic "$instance.pay" --partitions 4 >/dev/null 2>&1
+refused "a changed partition count is refused" 5 "topic $instance.pay has 4 partitions, and had 3" "$config"
 
-kafka_tool TopicCommand --alter --topic "$tag.pay" --partitions 4 >/dev/null 2>&1
-refused "a changed partition count is refused" 5 "topic $tag.pay has 4 partitions, and had 3" "$config"
-
-sed "/^  $tag.pay:/,\$d" "$config" >"$dir/fewer.yaml"
+sed "/^  $instance.pay:/,\$d" "$config" >"$dir/fewer.yaml"
 echo "state: memory" >>"$dir/fewer.yaml"
-refused "a source that the manifests read cannot be taken away" 5 "read topic $tag.pay, which is no source" "$dir/fewer.yaml"
+refused "a source that the manifests read cannot be taken away" 5 "read topic $instance.pay, which is no source" "$dir/fewer.yaml"
 
-kafka_tool TopicCommand --delete --topic "$tag.pay" >/dev/null 2>&1
+kafka_tool TopicCommand --delete --topic "$instance.pay" >/dev/null 2>&1
 # Brokers delete by and by.
 for _ in $(seq 100); do
     "$TSN_BINARY" topics --config "$config" >"$dir/topics.log" 2>&1 || break
     sleep 0.2
 done
 make_topics "$config" 3
-refused "a topic that was made anew is refused" 5 "$tag.pay/[0-9] ends (at|before) offset" "$config"
+refused "a topic that was made anew is refused" 5 "$instance.pay/[0-9] ends (at|before) offset" "$config"
 
-[ "$(java_tool "$TSN_KAFKA" "$tag.alerts" | md5sum)" = "$before" ] ||
+[ "$(java_tool "$TSN_KAFKA" "$instance.alerts" | md5sum)" = "$before" ] ||
     not_ok "the refusals published nothing"
 ok "the refusals published nothing"
 

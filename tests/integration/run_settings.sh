@@ -4,20 +4,12 @@
 set -euo pipefail
 . "$TSN_SOURCE_DIR/tests/integration/kafka_lib.sh"
 
-instance=$tag
-slack=1s
-socket=$("$servers/redis" start "$dir/redis")
-config=$dir/tocsin.yaml
-write_config "$config" "$instance" "redis:" "  unix_socket: $socket" "checkpoint: { interval: 1h }"
-make_topics "$config" 3
-events 3000 600 0 1772413200000 3600000
-produce "$instance.call" "$dir/call"
-produce "$instance.pay" "$dir/pay"
+begin_instance 3 "checkpoint: { interval: 1h }"
+feed 3000 600 0
 start_engine "$config" "$dir/run1.log"
 await_events "$dir/run1.log" 3600
 stop_engine KILL
-n=$(same_as_replay "$config" "$instance")
-ok "under the same settings the manifests replay ($n)"
+replays "under the same settings the manifests replay"
 
 # replayed NAME EXIT PATTERN SED [ARGUMENT ...]: the configuration changed by SED.
 replayed() {

@@ -13,13 +13,7 @@ begin_servers() {
     . "$TSN_SOURCE_DIR/tests/integration/kafka_lib.sh"
     trap end_all EXIT
     consumer='session.timeout.ms: 2000, heartbeat.interval.ms: 400'
-    slack=1s
-    socket=$("$servers/redis" start "$dir/redis")
-    instance=$tag
-    config=$dir/tocsin.yaml
-    write_config "$config" "$instance" "redis:" "  unix_socket: $socket" \
-        "checkpoint: { interval: 1s }"
-    make_topics "$config" 3
+    begin_instance 3 "checkpoint: { interval: 1s }"
 }
 
 end_all() {
@@ -31,15 +25,16 @@ end_all() {
 
 slice_ms=60000 # event time of a slice
 
-# feed_steadily CALLS PAYS PAUSE: in the background, slice after slice of input until $dir/enough is there. A slice that a dead broker cut short is sent
-# again whole: its first half comes twice, as from any real producer.
+# feed_steadily CALLS PAYS PAUSE: in the background, slice after slice of input until
+# $dir/enough is there. A slice that a dead broker cut short is sent again whole: its first
+# half comes twice, as from any real producer.
 feed_steadily() {
     (
         slice=0
         while [ ! -e "$dir/enough" ]; do
             events "$1" "$2" "$slice" $((1772413200000 + slice * slice_ms)) "$slice_ms"
             [ $((slice % 7)) != 3 ] || echo "k|{broken $slice" >>"$dir/call"
-            until produce "$instance.call" "$dir/call" && produce "$instance.pay" "$dir/pay"; do
+            until send; do
                 sleep 0.3
             done 2>>"$dir/feeder.log"
             slice=$((slice + 1))
