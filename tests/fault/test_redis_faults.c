@@ -12,126 +12,37 @@
 #include <string.h>
 #include <time.h>
 
-#include "connectors/store/store.h"
-#include "tests/fixture/fake_state.h"
-#include "tests/fixture/redis_server.h"
-
-enum { WAIT_MS = 60000 };
-
-static struct tsn_keys *keys;
-
-static int set_up(void **state)
-{
-    (void)state;
-    keys = tsn_keys_insecure();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    tsn_keys_free(keys);
-    return 0;
-}
+#include "tests/fixture/store_world.h"
 
 static struct tsn_config config_of(const struct tsn_redis_server *server)
 {
-    struct tsn_config config = {.instance = "faults"};
-    config.redis.unix_socket = server->socket;
-    config.redis.timeout_ms = 5000;
-    return config;
-}
-
-static struct tsn_store *open_ok(const struct tsn_config *config)
-{
-    struct tsn_failure failure = {0};
-    struct tsn_store *store = tsn_store_open(config, keys, &failure);
-    if (!store) {
-        fail_msg("%s", failure.text);
-    }
-    return store;
-}
-
-static struct tsn_store *claim_ok(const struct tsn_config *config)
-{
-    struct tsn_failure failure = {0};
-    struct tsn_store *store = open_ok(config);
-    if (!tsn_store_claim(store, &failure)) {
-        fail_msg("%s", failure.text);
-    }
-    return store;
+    return store_world_config_of(server, "faults");
 }
 
 static void assert_open_fails(const struct tsn_config *config, enum tsn_remedy remedy,
                               const char *text)
 {
     struct tsn_failure failure = {0};
-    assert_null(tsn_store_open(config, keys, &failure));
+    assert_null(tsn_store_open(config, store_world.keys, &failure));
     if (failure.remedy != remedy || !strstr(failure.text, text)) {
         fail_msg("%s: '%s' does not say '%s'", tsn_remedy_name(failure.remedy), failure.text, text);
     }
-}
-
-static void begin_at(struct tsn_store *store, struct tsn_fake_state *state, uint64_t sequence)
-{
-    struct tsn_checkpoint_meta meta = {.sequence = sequence};
-    meta.whole = tsn_store_wants_whole(store);
-    tsn_fake_state_cut(state, meta.whole, tsn_store_collect, store);
-    tsn_store_begin(store, &meta);
-}
-
-static enum tsn_store_progress write_at(struct tsn_store *store, struct tsn_fake_state *state,
-                                        uint64_t sequence, struct tsn_failure *failure)
-{
-    begin_at(store, state, sequence);
-    return tsn_store_wait(store, WAIT_MS, failure);
-}
-
-static void write_ok(struct tsn_store *store, struct tsn_fake_state *state, uint64_t sequence)
-{
-    struct tsn_failure failure = {0};
-    if (write_at(store, state, sequence, &failure) != TSN_STORE_DONE) {
-        fail_msg("%s", failure.text);
-    }
-}
-
-static uint64_t load_ok(const struct tsn_config *config, struct tsn_fake_state *loaded)
-{
-    struct tsn_failure failure = {0};
-    struct tsn_checkpoint_meta meta;
-    struct tsn_store *store = open_ok(config);
-    memset(loaded->version, 0, loaded->n * sizeof *loaded->version);
-    if (!tsn_store_read(store, tsn_fake_state_read, loaded, &meta, &failure)) {
-        fail_msg("%s", failure.text);
-    }
-    tsn_store_close(store);
-    return meta.sequence;
-}
-
-static void assert_stored(const struct tsn_config *config, const struct tsn_fake_state *expected,
-                          uint64_t sequence)
-{
-    struct tsn_fake_state loaded;
-    tsn_fake_state_init(&loaded, expected->n, 0);
-    assert_int_equal(load_ok(config, &loaded), sequence);
-    tsn_fake_state_assert_equal(&loaded, expected);
-    tsn_fake_state_free(&loaded);
 }
 
 /* Opens, writes, loads: a server on which all of it works. */
 static void assert_works(const struct tsn_config *config)
 {
     struct tsn_fake_state state;
-    struct tsn_store *store = claim_ok(config);
+    struct tsn_store *store = store_world_claim_at(config);
     tsn_fake_state_init(&state, 2000, 1);
     tsn_fake_state_fill(&state);
     for (uint64_t k = 1; k <= 3; k++) {
-        write_ok(store, &state, k);
+        store_world_write(store, &state, k);
         tsn_fake_state_change(&state, 50);
     }
-    write_ok(store, &state, 4);
+    store_world_write(store, &state, 4);
     tsn_store_close(store);
-    assert_stored(config, &state, 4);
+    store_world_assert_at(config, &state, 4);
     tsn_fake_state_free(&state);
 }
 
@@ -164,7 +75,7 @@ static void password_is_needed_right_and_not_too_much(void **unused)
     config.redis.password = "wrong-secret";
     assert_open_fails(&config, TSN_REMEDY_CONFIG, "correct redis.user and redis.password");
     struct tsn_failure failure = {0};
-    assert_null(tsn_store_open(&config, keys, &failure));
+    assert_null(tsn_store_open(&config, store_world.keys, &failure));
     assert_null(strstr(failure.text, "wrong-secret"));
     config.redis.password = "right";
     assert_works(&config);
@@ -194,7 +105,7 @@ static void user_with_the_documented_rights_suffices(void **unused)
     tsn_redis_server_ask(&server, "ACL SETUSER reader on >pw ~tocsin:* +@read +@connection +info");
     config.redis.user = "reader";
     struct tsn_failure failure = {0};
-    struct tsn_store *store = open_ok(&config);
+    struct tsn_store *store = store_world_open_at(&config);
     assert_false(tsn_store_claim(store, &failure));
     assert_int_equal(failure.remedy, TSN_REMEDY_CONFIG);
     assert_non_null(strstr(failure.text, "+@scripting"));
@@ -208,21 +119,21 @@ static void checks_that_are_forbidden_are_warned_of(void **unused)
     struct tsn_redis_server server;
     tsn_redis_server_start(&server, NULL);
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = open_ok(&config);
+    struct tsn_store *store = store_world_open_at(&config);
     assert_null(tsn_store_warning(store));
     tsn_store_close(store);
     tsn_redis_server_ask(&server, "ACL SETUSER blind on >pw ~tocsin:* +@read +@write +@scripting "
                                   "+@connection");
     config.redis.user = "blind";
     config.redis.password = "pw";
-    store = open_ok(&config);
+    store = store_world_open_at(&config);
     assert_non_null(strstr(tsn_store_warning(store), "noeviction"));
     tsn_store_close(store);
     tsn_redis_server_remove(&server);
 
     tsn_redis_server_start(&server, (const char *const[]){"--appendonly", "no", NULL});
     config = config_of(&server);
-    store = open_ok(&config);
+    store = store_world_open_at(&config);
     assert_non_null(strstr(tsn_store_warning(store), "appendonly"));
     tsn_store_close(store);
     tsn_redis_server_remove(&server);
@@ -286,25 +197,25 @@ static void server_killed_in_mid_write_is_written_again_after_its_restart(void *
     struct tsn_fake_state state;
     tsn_redis_server_start(&server, NULL);
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 100000, 1);
     tsn_fake_state_fill(&state);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     struct tsn_fake_state before;
     tsn_fake_state_init(&before, state.n, 0);
     tsn_fake_state_copy(&before, &state);
 
     tsn_fake_state_change(&state, 50000);
-    begin_at(store, &state, 2);
+    store_world_cut(store, &state, 2);
     tsn_redis_server_kill(&server);
-    assert_int_equal(tsn_store_wait(store, WAIT_MS, &failure), TSN_STORE_FAILED);
+    assert_int_equal(tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure), TSN_STORE_FAILED);
     assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
     tsn_redis_server_restart(&server);
-    assert_stored(&config, &before, 1);
+    store_world_assert_at(&config, &before, 1);
     /* Only what changed since is cut; what was kept is merged under it. */
     tsn_fake_state_change(&state, 1000);
-    write_ok(store, &state, 3);
-    assert_stored(&config, &state, 3);
+    store_world_write(store, &state, 3);
+    store_world_assert_at(&config, &state, 3);
     tsn_store_close(store);
     tsn_fake_state_free(&before);
     tsn_fake_state_free(&state);
@@ -318,16 +229,16 @@ static void restart_within_the_patience_of_a_write_is_not_noticed(void **unused)
     struct tsn_fake_state state;
     tsn_redis_server_start(&server, NULL);
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 1000, 1);
     tsn_fake_state_fill(&state);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     for (uint64_t k = 2; k <= 4; k++) {
         tsn_redis_server_kill(&server);
         tsn_redis_server_restart(&server);
         tsn_fake_state_change(&state, 100);
-        write_ok(store, &state, k);
-        assert_stored(&config, &state, k);
+        store_world_write(store, &state, k);
+        store_world_assert_at(&config, &state, k);
     }
     tsn_store_close(store);
     tsn_fake_state_free(&state);
@@ -343,29 +254,29 @@ static void frozen_server_times_out_and_nothing_is_half_there_when_it_thaws(void
     struct tsn_config config = config_of(&server);
     struct tsn_config slow = config;
     slow.redis.timeout_ms = 100;
-    struct tsn_store *store = claim_ok(&slow);
+    struct tsn_store *store = store_world_claim_at(&slow);
     tsn_fake_state_init(&state, 30000, 1);
     tsn_fake_state_fill(&state);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     for (uint64_t k = 2; k <= 7; k++) {
         struct tsn_failure failure = {0};
         tsn_fake_state_change(&state, 20000);
         struct tsn_fake_state cut;
         tsn_fake_state_init(&cut, state.n, 0);
         tsn_fake_state_copy(&cut, &state);
-        begin_at(store, &state, k);
+        store_world_cut(store, &state, k);
         struct timespec moment = {.tv_nsec = (long)(k - 2) * 12000000};
         nanosleep(&moment, NULL); /* somewhere in the write: any outcome must be right */
         tsn_redis_server_freeze(&server);
-        enum tsn_store_progress progress = tsn_store_wait(store, WAIT_MS, &failure);
+        enum tsn_store_progress progress = tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure);
         tsn_redis_server_thaw(&server);
         if (progress == TSN_STORE_FAILED) {
             assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
             tsn_fake_state_change(&state, 10);
             tsn_fake_state_copy(&cut, &state);
-            write_ok(store, &state, k);
+            store_world_write(store, &state, k);
         }
-        assert_stored(&config, &cut, k);
+        store_world_assert_at(&config, &cut, k);
         tsn_fake_state_free(&cut);
     }
     tsn_store_close(store);
@@ -381,23 +292,23 @@ static void full_server_is_survived_until_somebody_gives_it_memory(void **unused
     struct tsn_fake_state state;
     tsn_redis_server_start(&server, (const char *const[]){"--maxmemory", "12mb", NULL});
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 60000, 1);
     tsn_fake_state_change(&state, 1000);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     struct tsn_fake_state before;
     tsn_fake_state_init(&before, state.n, 0);
     tsn_fake_state_copy(&before, &state);
     tsn_fake_state_fill(&state);
-    assert_int_equal(write_at(store, &state, 2, &failure), TSN_STORE_FAILED);
+    assert_int_equal(store_world_try(store, &state, 2, &failure), TSN_STORE_FAILED);
     assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
     assert_non_null(strstr(failure.text, "raise maxmemory"));
-    assert_int_equal(write_at(store, &state, 3, &failure), TSN_STORE_FAILED);
+    assert_int_equal(store_world_try(store, &state, 3, &failure), TSN_STORE_FAILED);
     assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
     tsn_redis_server_ask(&server, "CONFIG SET maxmemory 0");
-    assert_stored(&config, &before, 1);
-    write_ok(store, &state, 4);
-    assert_stored(&config, &state, 4);
+    store_world_assert_at(&config, &before, 1);
+    store_world_write(store, &state, 4);
+    store_world_assert_at(&config, &state, 4);
     tsn_store_close(store);
     tsn_fake_state_free(&before);
     tsn_fake_state_free(&state);
@@ -412,25 +323,25 @@ static void password_changed_under_way_stops_checkpoints_not_the_engine(void **u
     struct tsn_fake_state state;
     tsn_redis_server_start(&server, NULL);
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 1000, 1);
     tsn_fake_state_fill(&state);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     tsn_redis_server_ask(&server, "CONFIG SET requirepass other");
     tsn_redis_server_kill(&server);
     snprintf(server.options[server.n_options++], sizeof server.options[0], "--requirepass");
     snprintf(server.options[server.n_options++], sizeof server.options[0], "other");
     tsn_redis_server_restart(&server);
     tsn_fake_state_change(&state, 10);
-    assert_int_equal(write_at(store, &state, 2, &failure), TSN_STORE_FAILED);
+    assert_int_equal(store_world_try(store, &state, 2, &failure), TSN_STORE_FAILED);
     assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
     assert_non_null(strstr(failure.text, "redis.password"));
     tsn_redis_server_kill(&server);
     server.n_options -= 2;
     tsn_redis_server_restart(&server);
     tsn_fake_state_change(&state, 10);
-    write_ok(store, &state, 3);
-    assert_stored(&config, &state, 3);
+    store_world_write(store, &state, 3);
+    store_world_assert_at(&config, &state, 3);
     tsn_store_close(store);
     tsn_fake_state_free(&state);
     tsn_redis_server_remove(&server);
@@ -445,13 +356,13 @@ static void server_rolled_back_under_its_owner_is_told_and_written_whole(void **
     struct tsn_fake_state old;
     tsn_redis_server_start(&server, NULL);
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 5000, 1);
     tsn_fake_state_init(&old, 5000, 1);
     tsn_fake_state_fill(&state);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     tsn_fake_state_change(&state, 500);
-    write_ok(store, &state, 2);
+    store_world_write(store, &state, 2);
     struct tsn_checkpoint_meta meta;
     assert_true(tsn_store_meta(store, &meta, &failure)); /* after the folding */
     tsn_fake_state_copy(&old, &state);
@@ -460,21 +371,22 @@ static void server_rolled_back_under_its_owner_is_told_and_written_whole(void **
     tsn_redis_server_restart(&server);
     for (uint64_t k = 3; k <= 5; k++) {
         tsn_fake_state_change(&state, 500);
-        write_ok(store, &state, k);
+        store_world_write(store, &state, k);
     }
     tsn_redis_server_kill(&server);
     tsn_redis_server_roll_back(&server);
     tsn_redis_server_restart(&server);
-    assert_stored(&config, &old, 2); /* a whole checkpoint, only older: Kafka has the rest */
+    store_world_assert_at(&config, &old,
+                          2); /* a whole checkpoint, only older: Kafka has the rest */
 
     tsn_fake_state_change(&state, 500);
-    assert_int_equal(write_at(store, &state, 6, &failure), TSN_STORE_FAILED);
+    assert_int_equal(store_world_try(store, &state, 6, &failure), TSN_STORE_FAILED);
     assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
     assert_non_null(strstr(failure.text, "rolled back"));
     assert_true(tsn_store_wants_whole(store));
-    assert_stored(&config, &old, 2); /* changes were not written over the older base */
-    write_ok(store, &state, 7);
-    assert_stored(&config, &state, 7);
+    store_world_assert_at(&config, &old, 2); /* changes were not written over the older base */
+    store_world_write(store, &state, 7);
+    store_world_assert_at(&config, &state, 7);
     tsn_store_close(store);
     tsn_fake_state_free(&old);
     tsn_fake_state_free(&state);
@@ -488,17 +400,17 @@ static void close_in_mid_write_returns_soon_and_leaves_the_checkpoint_before(voi
     struct tsn_fake_state state;
     tsn_redis_server_start(&server, NULL);
     struct tsn_config config = config_of(&server);
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 200000, 1);
     tsn_fake_state_change(&state, 100);
-    write_ok(store, &state, 1);
+    store_world_write(store, &state, 1);
     struct tsn_fake_state before;
     tsn_fake_state_init(&before, state.n, 0);
     tsn_fake_state_copy(&before, &state);
     tsn_fake_state_fill(&state);
-    begin_at(store, &state, 2);
+    store_world_cut(store, &state, 2);
     tsn_store_close(store);
-    assert_stored(&config, &before, 1);
+    store_world_assert_at(&config, &before, 1);
     tsn_fake_state_free(&before);
     tsn_fake_state_free(&state);
     tsn_redis_server_remove(&server);
@@ -537,8 +449,8 @@ static void kill_at_any_moment_leaves_a_whole_checkpoint(void **unused)
     tsn_fake_state_init(&acknowledged, N, 1);
     tsn_fake_state_init(&loaded, N, 1);
     tsn_fake_state_fill(&state);
-    struct tsn_store *store = claim_ok(&config);
-    write_ok(store, &state, 1);
+    struct tsn_store *store = store_world_claim_at(&config);
+    store_world_write(store, &state, 1);
     tsn_fake_state_copy(&acknowledged, &state);
     uint64_t sequence = 1;
     for (int round = 0; round < ROUNDS; round++) {
@@ -550,24 +462,24 @@ static void kill_at_any_moment_leaves_a_whole_checkpoint(void **unused)
         do {
             tsn_fake_state_copy(&acknowledged, &state);
             tsn_fake_state_change(&state, 3000);
-            progress = write_at(store, &state, ++sequence, &failure);
+            progress = store_world_try(store, &state, ++sequence, &failure);
         } while (progress == TSN_STORE_DONE);
         assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
         pthread_join(thread, NULL);
         tsn_redis_server_restart(&server);
         /* What is there is the last that was acknowledged, or the one whose answer was lost. */
-        uint64_t at = load_ok(&config, &loaded);
+        struct tsn_store *reader = store_world_open_at(&config);
+        uint64_t at = store_world_load(reader, &loaded).sequence;
+        tsn_store_close(reader);
         assert_in_range(at, sequence - 1, sequence);
         tsn_fake_state_assert_equal(&loaded, at == sequence ? &state : &acknowledged);
         if (round % 2 == 0) { /* the engine lives: it goes on */
             tsn_fake_state_change(&state, 10);
-            write_ok(store, &state, ++sequence);
+            store_world_write(store, &state, ++sequence);
         } else { /* the engine died too: another one loads */
             tsn_store_close(store);
-            store = open_ok(&config);
-            struct tsn_checkpoint_meta meta;
-            memset(loaded.version, 0, N * sizeof *loaded.version);
-            assert_true(tsn_store_read(store, tsn_fake_state_read, &loaded, &meta, &failure));
+            store = store_world_open_at(&config);
+            struct tsn_checkpoint_meta meta = store_world_load(store, &loaded);
             assert_true(tsn_store_claim(store, &failure));
             assert_false(tsn_store_wants_whole(store));
             memcpy(state.version, loaded.version, N * sizeof *loaded.version);
@@ -576,8 +488,8 @@ static void kill_at_any_moment_leaves_a_whole_checkpoint(void **unused)
         }
     }
     tsn_fake_state_change(&state, 10);
-    write_ok(store, &state, ++sequence);
-    assert_stored(&config, &state, sequence);
+    store_world_write(store, &state, ++sequence);
+    store_world_assert_at(&config, &state, sequence);
     tsn_store_close(store);
     tsn_fake_state_free(&loaded);
     tsn_fake_state_free(&acknowledged);
@@ -604,5 +516,6 @@ int main(void)
         cmocka_unit_test(close_in_mid_write_returns_soon_and_leaves_the_checkpoint_before),
         cmocka_unit_test(kill_at_any_moment_leaves_a_whole_checkpoint),
     };
-    return cmocka_run_group_tests_name("redis_faults", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("redis_faults", tests, store_world_begin_keys,
+                                       store_world_end);
 }

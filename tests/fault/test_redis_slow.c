@@ -10,43 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connectors/store/store.h"
-#include "rules/pack/pack.h"
-#include "tests/fixture/fake_state.h"
 #include "tests/fixture/random_case.h"
-#include "tests/fixture/redis_server.h"
 #include "tests/fixture/slow_proxy.h"
+#include "tests/fixture/store_world.h"
 
-enum { WAIT_MS = 60000, SEED = 5, ROWS = 4000, MANY = 20000 };
-
-static struct tsn_redis_server server;
-static struct tsn_keys *keys;
-
-static int set_up(void **state)
-{
-    (void)state;
-    tsn_redis_server_start(&server, NULL);
-    keys = tsn_keys_insecure();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    tsn_keys_free(keys);
-    tsn_redis_server_remove(&server);
-    return 0;
-}
-
-static struct tsn_store *claim_ok(const struct tsn_config *config)
-{
-    struct tsn_failure failure = {0};
-    struct tsn_store *store = tsn_store_open(config, keys, &failure);
-    if (!store || !tsn_store_claim(store, &failure)) {
-        fail_msg("%s", failure.text);
-    }
-    return store;
-}
+enum { SEED = 5, ROWS = 4000, MANY = 20000 };
 
 /* ---- slow answers --------------------------------------------------------------------------- */
 
@@ -61,19 +29,13 @@ struct stream {
 
 static void stream_begin(struct stream *stream)
 {
-    struct tsn_diags diags;
-    tsn_diags_init(&diags);
-    char *text = tsn_random_pack(SEED);
-    stream->prog = tsn_pack_compile("random.yaml", text, strlen(text), NULL, NULL, &diags);
-    assert_non_null(stream->prog);
+    stream->prog = tsn_random_program(SEED);
     struct tsn_engine_settings settings = tsn_random_settings(SEED);
     stream->rows = tsn_random_stream(SEED, stream->prog, ROWS);
     stream->one = tsn_batch_new(stream->prog, 64);
     stream->eng = tsn_engine_new(stream->prog, &settings);
     stream->next = 0;
     tsn_output_init(&stream->out);
-    tsn_diags_free(&diags);
-    free(text);
 }
 
 static void stream_end(struct stream *stream)
@@ -103,11 +65,11 @@ static void slow_redis_does_not_stop_the_engine(void **state)
 {
     (void)state;
     char path[128];
-    snprintf(path, sizeof path, "%s/slow.sock", server.dir);
-    struct tsn_slow_proxy *proxy = tsn_slow_proxy_start(path, server.socket, 100);
-    struct tsn_config config = {.instance = "slow"};
+    snprintf(path, sizeof path, "%s/slow.sock", store_world.server.dir);
+    struct tsn_slow_proxy *proxy = tsn_slow_proxy_start(path, store_world.server.socket, 100);
+    struct tsn_config config = store_world_config("slow");
     config.redis.unix_socket = path;
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     struct tsn_failure failure = {0};
     struct stream stream;
     stream_begin(&stream);
@@ -126,7 +88,7 @@ static void slow_redis_does_not_stop_the_engine(void **state)
     }
     assert_true(meanwhile > 100);
     if (progress == TSN_STORE_WRITING) {
-        progress = tsn_store_wait(store, WAIT_MS, &failure);
+        progress = tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure);
     }
     if (progress != TSN_STORE_DONE) {
         fail_msg("%s", failure.text);
@@ -134,8 +96,8 @@ static void slow_redis_does_not_stop_the_engine(void **state)
     tsn_store_close(store);
     tsn_slow_proxy_stop(proxy);
 
-    config.redis.unix_socket = server.socket;
-    store = claim_ok(&config);
+    config = store_world_config("slow");
+    store = store_world_claim_at(&config);
     struct tsn_engine_settings settings = tsn_random_settings(SEED);
     struct tsn_engine *loaded = tsn_engine_new(stream.prog, &settings);
     if (!tsn_store_load(store, loaded, &meta, &failure)) {
@@ -151,30 +113,23 @@ static void slow_redis_does_not_stop_the_engine(void **state)
 
 /* ---- bandwidth ------------------------------------------------------------------------------ */
 
-static void begin_whole(struct tsn_store *store, struct tsn_fake_state *fake, uint64_t sequence)
-{
-    struct tsn_checkpoint_meta meta = {.sequence = sequence, .whole = true};
-    tsn_fake_state_cut(fake, true, tsn_store_collect, store);
-    tsn_store_begin(store, &meta);
-}
-
 /* 2 MB at 4 KiB a second would take minutes. */
 static void bandwidth_holds_a_checkpoint_back_and_a_close_does_not_wait_for_it(void **state)
 {
     (void)state;
-    struct tsn_config config = {.instance = "paced", .checkpoint_bandwidth = 4096};
-    config.redis.unix_socket = server.socket;
+    struct tsn_config config = store_world_config("paced");
+    config.checkpoint_bandwidth = 4096;
     config.checkpoint_age_ms = 3600 * 1000;
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     struct tsn_failure failure = {0};
     struct tsn_checkpoint_meta meta;
     struct tsn_fake_state fake;
     tsn_fake_state_init(&fake, MANY, 1);
     tsn_fake_state_fill(&fake);
-    begin_whole(store, &fake, 1);
+    store_world_cut(store, &fake, 1);
     assert_int_equal(tsn_store_wait(store, 300, &failure), TSN_STORE_WRITING);
     tsn_store_close(store);
-    store = claim_ok(&config);
+    store = store_world_claim_at(&config);
     assert_true(tsn_store_meta(store, &meta, &failure));
     assert_int_equal(meta.sequence, 0); /* whole or absent */
     tsn_store_close(store);
@@ -184,17 +139,17 @@ static void bandwidth_holds_a_checkpoint_back_and_a_close_does_not_wait_for_it(v
 static void checkpoint_older_than_its_target_age_is_written_at_full_speed(void **state)
 {
     (void)state;
-    struct tsn_config config = {.instance = "late", .checkpoint_bandwidth = 4096};
-    config.redis.unix_socket = server.socket;
+    struct tsn_config config = store_world_config("late");
+    config.checkpoint_bandwidth = 4096;
     config.checkpoint_age_ms = 100;
-    struct tsn_store *store = claim_ok(&config);
+    struct tsn_store *store = store_world_claim_at(&config);
     struct tsn_failure failure = {0};
     struct tsn_checkpoint_meta meta;
     struct tsn_fake_state fake;
     tsn_fake_state_init(&fake, MANY, 1);
     tsn_fake_state_fill(&fake);
-    begin_whole(store, &fake, 1);
-    if (tsn_store_wait(store, WAIT_MS, &failure) != TSN_STORE_DONE) {
+    store_world_cut(store, &fake, 1);
+    if (tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure) != TSN_STORE_DONE) {
         fail_msg("%s", failure.text);
     }
     assert_true(tsn_store_meta(store, &meta, &failure));
@@ -210,5 +165,5 @@ int main(void)
         cmocka_unit_test(bandwidth_holds_a_checkpoint_back_and_a_close_does_not_wait_for_it),
         cmocka_unit_test(checkpoint_older_than_its_target_age_is_written_at_full_speed),
     };
-    return cmocka_run_group_tests_name("redis_slow", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("redis_slow", tests, store_world_begin, store_world_end);
 }

@@ -9,31 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connectors/store/store.h"
-#include "rules/pack/pack.h"
 #include "tests/fixture/random_case.h"
-#include "tests/fixture/redis_server.h"
+#include "tests/fixture/store_world.h"
 
-enum { SEEDS = 12, ROWS = 3000, PART_ROWS = 100, WAIT_MS = 60000 };
-
-static struct tsn_redis_server server;
-static struct tsn_keys *keys;
-
-static int set_up(void **state)
-{
-    (void)state;
-    tsn_redis_server_start(&server, NULL);
-    keys = tsn_keys_insecure();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    tsn_keys_free(keys);
-    tsn_redis_server_remove(&server);
-    return 0;
-}
+enum { SEEDS = 12, ROWS = 3000, PART_ROWS = 100 };
 
 struct part {
     const struct tsn_program *prog;
@@ -91,20 +70,14 @@ static void checkpoint(struct tsn_store *store, struct tsn_engine *eng, uint64_t
     struct tsn_checkpoint_meta meta = {.sequence = sequence, .whole = tsn_store_wants_whole(store)};
     tsn_snapshot_cut(eng, meta.whole, tsn_store_collect, store);
     tsn_store_begin(store, &meta);
-    if (tsn_store_wait(store, WAIT_MS, &failure) != TSN_STORE_DONE) {
+    if (tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure) != TSN_STORE_DONE) {
         fail_msg("%s", failure.text);
     }
 }
 
 static uint32_t run_seed(uint64_t seed)
 {
-    struct tsn_failure failure = {0};
-    struct tsn_diags diags;
-    tsn_diags_init(&diags);
-    char *text = tsn_random_pack(seed);
-    struct tsn_program *prog =
-        tsn_pack_compile("random.yaml", text, strlen(text), NULL, NULL, &diags);
-    assert_non_null(prog);
+    struct tsn_program *prog = tsn_random_program(seed);
     struct part part = {.prog = prog, .settings = tsn_random_settings(seed)};
     part.settings.batch_rows = 4096;
     struct tsn_batch *stream = tsn_random_stream(seed, prog, ROWS);
@@ -119,12 +92,9 @@ static uint32_t run_seed(uint64_t seed)
     feed(&part, whole, 0, stream->n, &expected);
 
     /* The same with a checkpoint every hundred rows, and a death every five hundred. */
-    struct tsn_config config = {.instance = "engine"};
-    config.redis.unix_socket = server.socket;
+    struct tsn_config config = store_world_config("engine");
     config.redis.database = (int)(seed % 16);
-    struct tsn_store *store = tsn_store_open(&config, keys, &failure);
-    assert_non_null(store);
-    assert_true(tsn_store_claim(store, &failure));
+    struct tsn_store *store = store_world_claim_at(&config);
     struct tsn_engine *eng = tsn_engine_new(prog, &part.settings);
     uint64_t sequence = 0;
     for (uint32_t from = 0; from < stream->n; from += PART_ROWS) {
@@ -134,9 +104,7 @@ static uint32_t run_seed(uint64_t seed)
         if (sequence % 5 == 0) {
             tsn_engine_free(eng);
             tsn_store_close(store);
-            store = tsn_store_open(&config, keys, &failure);
-            assert_non_null(store);
-            assert_true(tsn_store_claim(store, &failure));
+            store = store_world_claim_at(&config);
             eng = restore(store, &part, sequence);
         }
     }
@@ -150,8 +118,6 @@ static uint32_t run_seed(uint64_t seed)
     tsn_batch_free(part.batch);
     tsn_batch_free(stream);
     tsn_program_free(prog);
-    tsn_diags_free(&diags);
-    free(text);
     return n_alerts;
 }
 
@@ -172,5 +138,5 @@ int main(void)
         cmocka_unit_test(
             engine_restored_at_any_checkpoint_gives_the_alerts_of_one_that_never_stopped),
     };
-    return cmocka_run_group_tests_name("redis_engine", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("redis_engine", tests, store_world_begin, store_world_end);
 }

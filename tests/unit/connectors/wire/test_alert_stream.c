@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "connectors/wire/wire.h"
-#include "rules/pack/pack.h"
 #include "tests/fixture/json_schema.h"
 #include "tests/fixture/random_case.h"
 
@@ -121,12 +120,7 @@ static void alerts_of_random_packs_keep_the_schema_and_their_ids(void **state)
     struct tsn_keys *keys = tsn_keys_insecure();
     uint32_t n_alerts = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        char *pack = tsn_random_pack(seed);
-        struct tsn_diags diags;
-        tsn_diags_init(&diags);
-        struct tsn_program *prog =
-            tsn_pack_compile("random.yaml", pack, strlen(pack), NULL, NULL, &diags);
-        assert_non_null(prog);
+        struct tsn_program *prog = tsn_random_program(seed);
         struct tsn_batch *stream = tsn_random_stream(seed, prog, ROWS);
         struct said one = say(prog, stream, seed, 1, keys);
         struct said many = say(prog, stream, seed, 4096, keys);
@@ -137,8 +131,6 @@ static void alerts_of_random_packs_keep_the_schema_and_their_ids(void **state)
         tsn_arena_free(&many.arena);
         tsn_batch_free(stream);
         tsn_program_free(prog);
-        tsn_diags_free(&diags);
-        free(pack);
     }
     assert_true(n_alerts > 1000);
     tsn_keys_free(keys);
