@@ -23,8 +23,9 @@ static const char help[] =
     "\n"
     "  --from SEQ, --to SEQ   write the output of these manifests only; those before are\n"
     "                         computed all the same, because state needs them\n"
-    "  --any-settings         replay also what was written under other settings or source\n"
-    "                         mappings, with those of FILE: the output is then another one\n";
+    "  --any-settings         replay also what was written under other settings, source\n"
+    "                         mappings or engine semantics, with those of FILE and of this\n"
+    "                         version: the output is then another one\n";
 
 struct arguments {
     const char *config, *alerts, *features, *rejects;

@@ -141,12 +141,6 @@ static bool look_at_store(struct plan *plan, uint64_t newest, struct tsn_failure
     if (!tsn_fit_checkpoint(session, &plan->meta, newest, failure)) {
         return false;
     }
-    if (plan->meta.semantics != TSN_ENGINE_SEMANTICS) {
-        say(plan, "", "it is of engine semantics %u, this binary has %u: it is not used",
-            plan->meta.semantics, (unsigned)TSN_ENGINE_SEMANTICS);
-        plan->meta.sequence = 0;
-        return true;
-    }
     return program_is_held(plan, plan->meta.program, failure);
 }
 

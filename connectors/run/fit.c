@@ -96,6 +96,14 @@ bool tsn_fit_checkpoint(const struct tsn_session *session, const struct tsn_chec
                         "another Redis database or another `instance:` name",
                         meta->cluster_id, session->cluster_id);
     }
+    if (meta->semantics != TSN_ENGINE_SEMANTICS) {
+        return tsn_fail(failure, TSN_REMEDY_CONFIG,
+                        "the checkpoint of manifest %" PRIu64 " was made by engine semantics %u, "
+                        "this binary has %u: its state is not what this one would have. Use the "
+                        "version that made it; or remove the checkpoint (another Redis database), "
+                        "and this one rebuilds the state from Kafka by its own semantics",
+                        meta->sequence, meta->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
+    }
     if (meta->sequence > newest && /* committed since, if somebody leads meanwhile */
         !tsn_session_tail(session->config, &newest, failure)) {
         return false;

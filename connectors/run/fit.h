@@ -31,8 +31,8 @@ bool tsn_fit_cluster(const struct tsn_session *session, const struct tsn_manifes
 bool tsn_fit_origins(const struct tsn_session *session, const struct tsn_manifest *manifest,
                      struct tsn_failure *failure);
 
-/* The checkpoint is of this cluster and not beyond the newest manifest, which is read
- * again if `newest` is older. */
+/* The checkpoint is of this cluster, made by this engine's semantics, and not beyond the
+ * newest manifest, which is read again if `newest` is older. */
 bool tsn_fit_checkpoint(const struct tsn_session *session, const struct tsn_checkpoint_meta *meta,
                         uint64_t newest, struct tsn_failure *failure);
 

@@ -124,12 +124,6 @@ static bool load_checkpoint(struct tsn_session *session, uint64_t newest,
     if (!tsn_fit_checkpoint(session, &meta, newest, failure)) {
         return false;
     }
-    if (meta.semantics != TSN_ENGINE_SEMANTICS) {
-        tsn_log("the checkpoint was made by engine semantics %u, this binary has %u: rebuilding "
-                "from Kafka",
-                meta.semantics, (unsigned)TSN_ENGINE_SEMANTICS);
-        return true;
-    }
     if (fill_machine(session, &meta, failure)) {
         /* It may be a newer one than was asked about. */
         return tsn_fit_checkpoint(session, &meta, newest, failure);

@@ -27,6 +27,7 @@ struct tsn_in_force {
     size_t len;
     bool lenient;         /* differences are said and lived with */
     uint8_t accepted[32]; /* another digest that was looked at and may be replayed */
+    uint32_t semantics;   /* of the engine that wrote what was replayed last, if another; or 0 */
 };
 
 /* Of this configuration; borrowed. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "connectors/run/clock.h"
+#include "connectors/run/log.h"
 #include "rules/must/must.h"
 
 /* AT_END_MS: what the broker said of a partition's end may be a fetch old. */
@@ -230,13 +231,23 @@ static bool play_swap(struct tsn_machine *machine, const uint8_t hash[32], struc
 bool tsn_machine_may_play(struct tsn_in_force *in_force, const struct tsn_manifest *manifest,
                           struct tsn_kafka *kafka, struct tsn_failure *failure)
 {
-    if (manifest->semantics != TSN_ENGINE_SEMANTICS) {
+    bool same = manifest->semantics == TSN_ENGINE_SEMANTICS;
+    if (!same && !in_force->lenient) {
         return tsn_fail(failure, TSN_REMEDY_CONFIG,
                         "manifest %" PRIu64 " was written by engine semantics %u, this binary has "
-                        "%u and would replay it differently; replay with the version that wrote "
-                        "it, stop it cleanly (which makes a checkpoint), then start this one",
+                        "%u and would replay it differently. Use the version that wrote it; `run`: "
+                        "or remove the checkpoint (another Redis database), and this one rebuilds "
+                        "the state from Kafka by its own semantics; `replay`: or say "
+                        "--any-settings",
                         manifest->sequence, manifest->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
     }
+    if (!same && in_force->semantics != manifest->semantics) {
+        tsn_log("manifest %" PRIu64
+                " was written by engine semantics %u, this binary has %u: going "
+                "on with its own, by which what was committed then may differ",
+                manifest->sequence, manifest->semantics, (unsigned)TSN_ENGINE_SEMANTICS);
+    }
+    in_force->semantics = same ? 0 : manifest->semantics;
     return tsn_in_force_fit(in_force, manifest, kafka, failure);
 }
 

@@ -56,7 +56,7 @@ struct tsn_replay_visitor {
 struct tsn_replay_range {
     uint64_t from;     /* output from this manifest sequence on; 0: from the first */
     uint64_t to;       /* and up to this one; 0: the newest */
-    bool any_settings; /* also manifests that were written under other settings */
+    bool any_settings; /* also manifests of other settings or engine semantics */
 };
 
 struct tsn_replay_totals {
