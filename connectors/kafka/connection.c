@@ -251,6 +251,16 @@ rd_kafka_t *tsn_client_new(rd_kafka_conf_t *conf, enum tsn_client_role role,
     return rk;
 }
 
+rd_kafka_headers_t *tsn_client_headers(const struct tsn_message *message)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(message->n_headers);
+    for (size_t i = 0; i < message->n_headers; i++) {
+        rd_kafka_header_add(headers, message->headers[i].name, -1, message->headers[i].value,
+                            (ssize_t)message->headers[i].len);
+    }
+    return headers;
+}
+
 struct ending {
     rd_kafka_t *rk;
     pthread_mutex_t lock;

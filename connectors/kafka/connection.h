@@ -11,6 +11,7 @@
 
 #include "connectors/config/config.h"
 #include "connectors/failure/failure.h"
+#include "connectors/wire/wire.h"
 
 enum tsn_client_role { TSN_CLIENT_ASK, TSN_CLIENT_READ, TSN_CLIENT_PUBLISH, TSN_CLIENT_LEAD };
 
@@ -44,6 +45,9 @@ rd_kafka_t *tsn_client_new(rd_kafka_conf_t *conf, enum tsn_client_role role,
  * library waits for ever when a reference was leaked, and a process that ends must
  * end. True if it ended; if not, `news` must stay valid (it is leaked too). */
 bool tsn_client_end(rd_kafka_t *rk, int timeout_ms);
+
+/* A record's headers for the library, which takes them with the record it accepts. */
+rd_kafka_headers_t *tsn_client_headers(const struct tsn_message *message);
 
 /* The text of the last news, or "". */
 void tsn_client_text(struct tsn_client_news *news, char *text, size_t cap);

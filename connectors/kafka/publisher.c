@@ -155,11 +155,7 @@ static bool send_message(struct tsn_publisher *p, const struct tsn_message *m,
                          struct tsn_failure *failure)
 {
     for (;;) {
-        rd_kafka_headers_t *headers = rd_kafka_headers_new(m->n_headers);
-        for (size_t i = 0; i < m->n_headers; i++) {
-            rd_kafka_header_add(headers, m->headers[i].name, -1, m->headers[i].value,
-                                (ssize_t)m->headers[i].len);
-        }
+        rd_kafka_headers_t *headers = tsn_client_headers(m);
         rd_kafka_resp_err_t err = rd_kafka_producev(
             p->rk, RD_KAFKA_V_RKT(topic_of(p, m->topic)), RD_KAFKA_V_PARTITION(-1),
             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(m->key, m->key_len),

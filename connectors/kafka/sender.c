@@ -6,8 +6,12 @@
 #include "connectors/kafka/connection.h"
 #include "rules/must/must.h"
 
+enum { TOPICS_MAX = 8 };
+
 struct tsn_sender {
     rd_kafka_t *rk;
+    rd_kafka_topic_t *topics[TOPICS_MAX]; /* asked for; kept until the end */
+    size_t n_topics;
     uint64_t delivered;
     rd_kafka_resp_err_t refused; /* of the last record that was not delivered */
 };
@@ -58,8 +62,22 @@ void tsn_sender_close(struct tsn_sender *sender)
 {
     rd_kafka_purge(sender->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_poll(sender->rk, 0);
+    for (size_t i = 0; i < sender->n_topics; i++) {
+        rd_kafka_topic_destroy(sender->topics[i]);
+    }
     if (tsn_client_end(sender->rk, 5000)) {
         free(sender);
+    }
+}
+
+void tsn_sender_know(struct tsn_sender *sender, const char *const *topics, size_t n)
+{
+    TSN_MUST(sender->n_topics == 0 && n <= TOPICS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_topic_t *topic = rd_kafka_topic_new(sender->rk, topics[i], NULL);
+        if (topic) {
+            sender->topics[sender->n_topics++] = topic;
+        }
     }
 }
 
@@ -67,18 +85,30 @@ bool tsn_sender_send(struct tsn_sender *sender, const char *topic, const char *k
                      const char *value, size_t len, int64_t timestamp_ms,
                      struct tsn_failure *failure)
 {
+    struct tsn_message message = {
+        .topic = topic, .key = key, .key_len = key_len, .value = value, .len = len};
+    return tsn_sender_message(sender, &message, timestamp_ms, failure);
+}
+
+bool tsn_sender_message(struct tsn_sender *sender, const struct tsn_message *message,
+                        int64_t timestamp_ms, struct tsn_failure *failure)
+{
+    const char *topic = message->topic;
     for (;;) {
         rd_kafka_poll(sender->rk, 0);
         if (sender->refused) {
             return tsn_client_failure(failure, sender->refused, 0, NULL, "send to %s", topic);
         }
+        rd_kafka_headers_t *headers = tsn_client_headers(message);
         rd_kafka_resp_err_t err = rd_kafka_producev(
-            sender->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, key_len),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)value, len), RD_KAFKA_V_TIMESTAMP(timestamp_ms),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+            sender->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(message->key, message->key_len),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)message->value, message->len),
+            RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         if (!err) {
             return true;
         }
+        rd_kafka_headers_destroy(headers);
         if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
             return tsn_client_failure(failure, err, 0, NULL, "send to %s", topic);
         }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "connectors/failure/failure.h"
+#include "connectors/wire/wire.h"
 
 struct tsn_sender;
 
@@ -24,6 +25,14 @@ void tsn_sender_close(struct tsn_sender *sender);
 bool tsn_sender_send(struct tsn_sender *sender, const char *topic, const char *key, size_t key_len,
                      const char *value, size_t len, int64_t timestamp_ms,
                      struct tsn_failure *failure);
+
+/* The same with the record's headers; timestamp_ms 0: now. */
+bool tsn_sender_message(struct tsn_sender *sender, const struct tsn_message *message,
+                        int64_t timestamp_ms, struct tsn_failure *failure);
+
+/* Asks for these topics now: the first record to a topic would otherwise wait up to a
+ * second for its metadata. Once. */
+void tsn_sender_know(struct tsn_sender *sender, const char *const *topics, size_t n);
 
 /* Waits until everything sent is delivered, at most timeout_ms. */
 bool tsn_sender_flush(struct tsn_sender *sender, int timeout_ms, struct tsn_failure *failure);
