@@ -58,6 +58,7 @@ struct tsn_field_mapping {
     enum tsn_time_format time_format;
     enum tsn_unit unit;
     bool e164;    /* normalise as a telephone number */
+    bool quoted;  /* a number may be written as text: "12.50" */
     size_t n_map; /* enum map: written -> meant */
     const struct tsn_property *map;
     uint32_t line; /* where it stands in the configuration */

@@ -322,7 +322,7 @@ static void read_field(struct tsn_config_read *r, const struct tsn_yaml_pair *pa
                        struct tsn_field_mapping *map)
 {
     static const char *const keys[] = {"from", "constant", "default", "format",
-                                       "unit", "e164",     "map"};
+                                       "unit", "e164",     "quoted",  "map"};
     const struct tsn_yaml_node *node = &pair->value;
     int word;
     map->field = tsn_arena_strdup(&r->config->arena, pair->key.text, pair->key.n);
@@ -345,6 +345,7 @@ static void read_field(struct tsn_config_read *r, const struct tsn_yaml_pair *pa
         map->unit = (enum tsn_unit)(word + 1);
     }
     tsn_yaml_bool(r->doc, tsn_yaml_get(node, "e164"), "'e164'", &map->e164);
+    tsn_yaml_bool(r->doc, tsn_yaml_get(node, "quoted"), "'quoted'", &map->quoted);
     read_map(r, tsn_yaml_get(node, "map"), map);
     if (!from == !tsn_yaml_get(node, "constant")) {
         tsn_yaml_error(r->doc, node, "write `from: /pointer` or `constant: value`",

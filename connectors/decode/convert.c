@@ -39,6 +39,17 @@ bool tsn_reject_value(struct tsn_reject *reject, enum tsn_reject_reason reason,
     return false;
 }
 
+/* A value of another JSON type than the field is read from. */
+static bool reject_kind(struct tsn_reject *reject, const struct tsn_decode_op *op,
+                        struct tsn_json_value value)
+{
+    bool quoted =
+        value.kind == TSN_JSON_STRING && op->is_number && tsn_decimal_is(value.p, value.len);
+    return tsn_reject_value(reject, TSN_REJECT_TYPE, op,
+                            quoted ? "a number in text: `quoted: true` in its mapping reads those"
+                                   : tsn_json_kind_name(value.kind));
+}
+
 static enum tsn_reject_reason reason_of(enum tsn_decimal outcome, enum tsn_reject_reason decimals)
 {
     switch (outcome) {
@@ -137,7 +148,7 @@ static bool money(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
     TSN_MUST(digits <= op->field->scale);
     bool text = value.kind == TSN_JSON_STRING && op->map->unit == TSN_UNIT_MAJOR;
     if (value.kind != TSN_JSON_NUMBER && !text) {
-        return tsn_reject_value(reject, TSN_REJECT_TYPE, op, tsn_json_kind_name(value.kind));
+        return reject_kind(reject, op, value);
     }
     bool minor = op->map->unit == TSN_UNIT_MINOR;
     enum tsn_decimal outcome = amount(&value, minor ? 0 : digits, &cell->of.i);
@@ -227,8 +238,15 @@ bool tsn_convert(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
     enum tsn_rep rep = op->field->rep;
     value = meant(op, value);
     cell->present = true;
+    if (op->map->quoted && value.kind == TSN_JSON_STRING) {
+        if (!tsn_decimal_is(value.p, value.len)) {
+            return tsn_reject_value(reject, TSN_REJECT_FORMAT, op, NULL);
+        }
+        value.kind = TSN_JSON_NUMBER;
+        value.plain = false;
+    }
     if (!kind_fits(rep, value.kind)) {
-        return tsn_reject_value(reject, TSN_REJECT_TYPE, op, tsn_json_kind_name(value.kind));
+        return reject_kind(reject, op, value);
     }
     switch (rep) {
     case TSN_REP_STRING:
@@ -258,6 +276,7 @@ bool tsn_convert(struct tsn_decoder *decoder, const struct tsn_decode_op *op,
     if (reason == NO_REJECT) {
         return true;
     }
-    bool wrong_kind = reason == TSN_REJECT_TYPE && rep == TSN_REP_TIME_MS;
-    return tsn_reject_value(reject, reason, op, wrong_kind ? tsn_json_kind_name(value.kind) : NULL);
+    return reason == TSN_REJECT_TYPE && rep == TSN_REP_TIME_MS
+               ? reject_kind(reject, op, value)
+               : tsn_reject_value(reject, reason, op, NULL);
 }

@@ -67,6 +67,22 @@ static const char *expectation(const struct tsn_field *field, const struct tsn_f
     }
 }
 
+/* Is the field read from a JSON number? */
+static bool reads_number(const struct tsn_field *field, const struct tsn_field_mapping *map)
+{
+    switch (field->rep) {
+    case TSN_REP_INT:
+    case TSN_REP_DOUBLE:
+    case TSN_REP_MONEY:
+    case TSN_REP_DURATION_MS:
+        return true;
+    case TSN_REP_TIME_MS:
+        return map->time_format != TSN_TIME_RFC3339;
+    default:
+        return false;
+    }
+}
+
 static int64_t unit_ms(enum tsn_unit unit)
 {
     switch (unit) {
@@ -211,6 +227,7 @@ static void op_compile(struct compile *c, struct tsn_decode_op *op,
         .column = column,
         .slot = TSN_SLOT_NONE,
         .unit_ms = unit_ms(map->unit),
+        .is_number = reads_number(field, map),
         .currency_column =
             field->rep == TSN_REP_MONEY && !field->currency ? field->currency_field : TSN_NONE,
     };
@@ -226,6 +243,11 @@ static void op_compile(struct compile *c, struct tsn_decode_op *op,
     if (map->time_format != TSN_TIME_RFC3339 && field->rep != TSN_REP_TIME_MS) {
         SAY(c, map, "leave `format` out", "field '%s' is %s: only timestamps have a format",
             field->name, rep_word(field->rep));
+        return;
+    }
+    if (map->quoted && !op->is_number) {
+        SAY(c, map, field->rep == TSN_REP_TIME_MS ? "say its `format`" : "leave `quoted` out",
+            "field '%s' is read from %s: only a number can be quoted", field->name, op->expects);
         return;
     }
     if (field->rep == TSN_REP_ENUM) {

@@ -42,6 +42,7 @@ struct tsn_decode_op {
     int slot;            /* of the reader, or TSN_SLOT_NONE: constant */
     int64_t unit_ms;     /* duration: of its unit; a second is read with 3 decimals */
     int currency_column; /* money: field that names it, or TSN_NONE */
+    bool is_number;      /* read from a JSON number, or with `quoted` from one in text */
     bool has_fallback;
     struct tsn_json_value fallback; /* `default` or the constant */
     bool has_written;

@@ -58,8 +58,9 @@ static void put_numbers(FILE *out, const struct tsn_source *source)
 static void put_field(FILE *out, const struct tsn_source *source,
                       const struct tsn_field_mapping *field)
 {
-    fprintf(out, "sources.%s.fields.%s: %s %s%s", source->name, field->field,
-            time_formats[field->time_format], units[field->unit], field->e164 ? " e164" : "");
+    fprintf(out, "sources.%s.fields.%s: %s %s%s%s", source->name, field->field,
+            time_formats[field->time_format], units[field->unit], field->e164 ? " e164" : "",
+            field->quoted ? " quoted" : "");
     put(out, "from", field->pointer);
     put(out, "value", field->constant);
     put(out, "default", field->fallback);

@@ -28,9 +28,11 @@ static const char conf[] =
     "pack: p\nnumbers: { country: '86', trunk_prefix: '0' }\n"
     "sources:\n  s:\n    event: e\n    max_bytes: 4096\n    fields:\n"
     "      time: { from: /t, format: epoch_ms }\n      id: /id\n"
-    "      line: { from: /line, e164: true }\n      i: /i\n      d: /d\n      b: /b\n"
+    "      line: { from: /line, e164: true }\n      i: { from: /i, quoted: true }\n      d: /d\n   "
+    "   b: /b\n"
     "      m: { from: /m, unit: major }\n      cur: { from: /cur, default: CNY }\n"
-    "      at: /at\n      s: { from: /s, format: epoch_s }\n      dur: { from: /dur, unit: s }\n"
+    "      at: /at\n      s: { from: /s, format: epoch_s }\n      dur: { from: /dur, unit: s, "
+    "quoted: true }\n"
     "      k: { from: /k, map: { '1': voice } }\n      deep: /a/1/n\n";
 
 static struct tsn_decoder *decoder;

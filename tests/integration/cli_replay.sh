@@ -52,6 +52,27 @@ for rows in 1 64; do
     done
 done
 
+# The same with every number in quotes, and a mapping that says so; without, it is said.
+mkdir -p "$dir/quoted"
+for file in calls pays more; do
+    sed -E 's/"(t|talk|amount|rate)":(-?[0-9.e+]+)/"\1":"\2"/g' "$data/$file.ndjson" >"$dir/quoted/$file"
+done
+cp "$data/pack.yaml" "$dir/quoted"
+sed -E 's/(format: epoch_ms|unit: (s|major)) \}/\1, quoted: true }/; s,rate: /rate,rate: { from: /rate\, quoted: true },' \
+    "$data/tocsin.yaml" >"$dir/quoted/tocsin.yaml"
+quoted() { # quoted CONFIG
+    "$TSN_BINARY" replay --config "$1" --alerts "$dir/quoted/alerts" --features "$dir/quoted/features" \
+        --rejects "$dir/quoted/rejects" --input "calls=$dir/quoted/calls" --input "pays=$dir/quoted/pays" \
+        --input "more=$dir/quoted/more" --quiet
+}
+quoted "$dir/quoted/tocsin.yaml"
+same "numbers in quotes give the same features" "$dir/4096/features" "$dir/quoted/features"
+same "numbers in quotes give the same alerts" "$dir/4096/alerts" "$dir/quoted/alerts"
+quoted "$data/tocsin.yaml"
+grep -q -F 'found a number in text: `quoted: true` in its mapping reads those' "$dir/quoted/rejects" ||
+    not_ok "a number in quotes that nobody announced is a reject that says what to write" "$(head -3 "$dir/quoted/rejects")"
+ok "a number in quotes that nobody announced is a reject that says what to write"
+
 # Ties go to the one named first; what comes first is then another row.
 replay "$dir/order" --input "pays=$data/pays.ndjson" --input "calls=$data/calls.ndjson" --quiet
 order=$(cut -d, -f 1,2 "$dir/order/features" | sed -n 2,6p | tr '\n' ' ')

@@ -84,12 +84,12 @@ struct world {
     struct tsn_batch *batch;
 };
 
-static struct world world_open(void)
+static struct world world_of(const char *text)
 {
     struct world w = {0};
     tsn_diags_init(&w.diags);
     w.prog = tsn_pack_compile("p", pack, strlen(pack), NULL, NULL, &w.diags);
-    w.config = tsn_config_parse("c.yaml", conf, strlen(conf), &w.diags);
+    w.config = tsn_config_parse("c.yaml", text, strlen(text), &w.diags);
     if (w.prog && w.config) {
         w.decoder = tsn_decoder_new(w.config, &w.config->sources[0], w.prog, &w.diags);
     }
@@ -99,6 +99,11 @@ static struct world world_open(void)
     assert_non_null(w.decoder);
     w.batch = tsn_batch_new(w.prog, 64);
     return w;
+}
+
+static struct world world_open(void)
+{
+    return world_of(conf);
 }
 
 static void world_close(struct world *w)
@@ -243,6 +248,77 @@ static void a_value_becomes_the_cell_that_its_mapping_says(void **state)
     world_close(&w);
 }
 
+/* Every mapping of a number says `quoted: true`. */
+static const char quoted_conf[] = "pack: p\n"
+                                  "sources:\n"
+                                  "  s:\n"
+                                  "    event: e\n"
+                                  "    fields:\n"
+                                  "      time: { from: /t, format: epoch_ms, quoted: true }\n"
+                                  "      id: /id\n"
+                                  "      i: { from: /i, quoted: true, map: { many: '99' } }\n"
+                                  "      d: { from: /d, quoted: true }\n"
+                                  "      m: { from: /m, unit: major, quoted: true }\n"
+                                  "      cur: { constant: EUR }\n"
+                                  "      yuan: { from: /yuan, unit: minor, quoted: true }\n"
+                                  "      at_s: { from: /at_s, format: epoch_s, quoted: true }\n"
+                                  "      at_us: { from: /at_us, format: epoch_us, quoted: true }\n"
+                                  "      dur: { from: /dur, unit: s, quoted: true }\n"
+                                  "      days: { from: /days, unit: d, quoted: true }\n"
+                                  "      c: { from: /c, quoted: true, default: 7 }\n";
+
+static void numbers_in_text_are_read_exactly_where_the_mapping_says_so(void **state)
+{
+    static const struct {
+        const char *why, *more, *field, *is; /* is: NULL: rejected as bad-format */
+    } cases[] = {
+        {"an int", "\"i\":\"35\"", "i", "35"},
+        {"an int as a number", "\"i\":35", "i", "35"},
+        {"largest int", "\"i\":\"9223372036854775807\"", "i", "9223372036854775807"},
+        {"1e3", "\"i\":\"1e3\"", "i", "1000"},
+        {"mapped first", "\"i\":\"many\"", "i", "99"},
+        {"escapes in the text", "\"i\":\"\\u0033\\u0035\"", "i", "35"},
+        {"a double", "\"d\":\"0.1\"", "d", "0.1"},
+        {"money, exactly", "\"m\":\"0.1\"", "m", "1000"},
+        {"minor units", "\"yuan\":\"1050\"", "yuan", "1050"},
+        {"seconds since 1970", "\"at_s\":\"1.2345\"", "at_s", "1234"},
+        {"microseconds since 1970", "\"at_us\":\"-1\"", "at_us", "-1"},
+        {"a duration", "\"dur\":\"12.5\"", "dur", "12500"},
+        {"days", "\"days\":\"30\"", "days", "2592000000"},
+        {"a default", "\"c\":null", "c", "7"},
+        {"empty text", "\"i\":\"\"", "i", NULL},
+        {"white space", "\"i\":\" 35\"", "i", NULL},
+        {"a plus sign", "\"i\":\"+35\"", "i", NULL},
+        {"a leading zero", "\"i\":\"035\"", "i", NULL},
+        {"a grouped number", "\"m\":\"1,000.00\"", "m", NULL},
+        {"a comma for the point", "\"dur\":\"12,5\"", "dur", NULL},
+        {"hexadecimal", "\"i\":\"0x1f\"", "i", NULL},
+        {"no number", "\"d\":\"NaN\"", "d", NULL},
+        {"more than the number", "\"days\":\"30 d\"", "days", NULL},
+    };
+    struct world w = world_of(quoted_conf);
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tsn_reject reject;
+        char text[300];
+        char room[512];
+        int len =
+            snprintf(text, sizeof text, "{\"t\":\"1700000000000\",\"id\":\"x\",%s}", cases[i].more);
+        bool ok = decode(&w, text, (size_t)len, TSN_NO_TIMESTAMP, &reject);
+        if (ok != (cases[i].is != NULL) || (!ok && reject.reason != TSN_REJECT_FORMAT)) {
+            fail_msg("%s: %s", cases[i].why, ok ? "accepted" : reject.text);
+        }
+        if (ok) {
+            assert_int_equal(w.batch->types[0].time_ms[0], INT64_C(1700000000000));
+            const char *is = cell(&w, cases[i].field, room);
+            if (strcmp(is, cases[i].is) != 0) {
+                fail_msg("%s: is %s, expected %s", cases[i].why, is, cases[i].is);
+            }
+        }
+    }
+    world_close(&w);
+}
+
 static void a_bad_record_is_rejected_with_its_reason_and_leaves_no_row(void **state)
 {
     static const struct {
@@ -251,7 +327,8 @@ static void a_bad_record_is_rejected_with_its_reason_and_leaves_no_row(void **st
         const char *says;
     } cases[] = {
         {"text for int", "\"i\":\"1\"", TSN_REJECT_TYPE,
-         "i (/i): expected an integer of 64 bits, found text"},
+         "i (/i): expected an integer of 64 bits, found a number in text: `quoted: true`"},
+        {"a word for int", "\"i\":\"one\"", TSN_REJECT_TYPE, "64 bits, found text"},
         {"1.5 for int", "\"i\":1.5", TSN_REJECT_TYPE, "an integer"},
         {"int out of range", "\"i\":9223372036854775808", TSN_REJECT_RANGE, "i (/i)"},
         {"int far out of range", "\"i\":1e100", TSN_REJECT_RANGE, "i (/i)"},
@@ -267,7 +344,8 @@ static void a_bad_record_is_rejected_with_its_reason_and_leaves_no_row(void **st
          TSN_REJECT_DECIMALS, "at most 2 decimals"},
         {"decimals of a currency without", "\"yen\":1.5", TSN_REJECT_DECIMALS, "at most 0"},
         {"minor units with decimals", "\"yuan\":1.5", TSN_REJECT_TYPE, "minor units"},
-        {"minor units in text", "\"yuan\":\"150\"", TSN_REJECT_TYPE, "found text"},
+        {"minor units in text", "\"yuan\":\"150\"", TSN_REJECT_TYPE, "`quoted: true`"},
+        {"a duration in text", "\"dur\":\"35\"", TSN_REJECT_TYPE, "`quoted: true`"},
         {"money that is no number", "\"m\":\"12,50\"", TSN_REJECT_FORMAT, "m (/m)"},
         {"money too large", "\"m\":922337203685477581", TSN_REJECT_RANGE, "m (/m)"},
         {"no such currency", "\"m\":1,\"cur\":\"XQZ\"", TSN_REJECT_CURRENCY, "ISO 4217"},
@@ -275,7 +353,7 @@ static void a_bad_record_is_rejected_with_its_reason_and_leaves_no_row(void **st
         {"time without offset", "\"at\":\"2026-01-02T03:04:05\"", TSN_REJECT_FORMAT, "offset"},
         {"no such day", "\"at\":\"2026-02-29T03:04:05Z\"", TSN_REJECT_FORMAT, "RFC 3339"},
         {"number for RFC 3339", "\"at\":1700000000", TSN_REJECT_TYPE, "found a number"},
-        {"text for epoch", "\"at_s\":\"1700000000\"", TSN_REJECT_TYPE, "seconds"},
+        {"text for epoch", "\"at_s\":\"1700000000\"", TSN_REJECT_TYPE, "`quoted: true`"},
         {"after the year 9999", "\"at_s\":253402300800", TSN_REJECT_RANGE, "at_s"},
         {"finer than a millisecond", "\"dur\":0.0001", TSN_REJECT_FORMAT, "3 decimals"},
         {"days beyond 64 bits of ms", "\"days\":999999999999", TSN_REJECT_RANGE, "days"},
@@ -464,6 +542,9 @@ static void a_mapping_that_does_not_fit_the_pack_is_refused_at_its_place(void **
         {"text with a unit", "{ time: /t, id: /id, s: { from: /m, unit: s } }", "has no unit"},
         {"number as telephone number", "{ time: /t, id: /id, i: { from: /m, e164: true } }",
          "only text"},
+        {"text that is quoted", "{ time: /t, id: /id, s: { from: /m, quoted: true } }",
+         "read from text: only a number can be quoted"},
+        {"quoted RFC 3339", "{ time: { from: /t, quoted: true }, id: /id }", "say its `format`"},
         {"format of no time", "{ time: /t, id: /id, i: { from: /m, format: epoch_s } }",
          "only timestamps"},
         {"constant of another type", "{ time: /t, id: /id, i: { constant: abc } }", "'abc' is not"},
@@ -530,6 +611,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_becomes_the_cell_that_its_mapping_says),
+        cmocka_unit_test(numbers_in_text_are_read_exactly_where_the_mapping_says_so),
         cmocka_unit_test(a_bad_record_is_rejected_with_its_reason_and_leaves_no_row),
         cmocka_unit_test(whole_records_are_judged_before_their_fields),
         cmocka_unit_test(a_time_ahead_of_its_record_is_rejected_only_beyond_the_limit),
