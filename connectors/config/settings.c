@@ -71,14 +71,16 @@ const struct tsn_setting tsn_settings[] = {
     {"engine", "batch_rows", TSN_SETTING_U32, AT(engine.batch_rows), "4096", 64, 65536,
      "Rows processed together, a multiple of 64. Changes speed, never results."},
 
-    TEXT("redis", "host", AT(redis.host), "127.0.0.1", "Server, unless `unix_socket` is given."),
+    TEXT("redis", "host", AT(redis.host), "127.0.0.1",
+         "Server, or any node of a Redis Cluster, unless `unix_socket` is given."),
     {"redis", "port", TSN_SETTING_U16, AT(redis.port), "6379", 1, 65535, "Its port."},
     {"redis", "unix_socket", TSN_SETTING_TEXT, AT(redis.unix_socket), NULL, 1, 100,
      "Path of its socket; used instead of host and port."},
     TEXT("redis", "user", AT(redis.user), NULL, "ACL user (Redis 6 and newer)."),
     TEXT("redis", "password", AT(redis.password), NULL,
          "Its password; write ${NAME} to take it from the environment."),
-    {"redis", "database", TSN_SETTING_INT, AT(redis.database), "0", 0, 65535, "Database number."},
+    {"redis", "database", TSN_SETTING_INT, AT(redis.database), "0", 0, 65535,
+     "Database number; a cluster has 0 only."},
     DURATION("redis", "timeout", AT(redis.timeout_ms), "5s", 10,
              "An answer that takes longer is a failure; checkpoints are retried."),
 

@@ -28,35 +28,44 @@ static bool info_value(const char *info, const char *name, char *value, size_t c
     return false;
 }
 
-static bool policy_from_config(struct tsn_redis *redis, char *value, size_t cap)
+/* The reply to a command of its own, also when that is an error; NULL when the server
+ * went away. */
+static struct tsn_reply *reply_of(struct tsn_redis *redis, unsigned node, int n,
+                                  const struct tsn_redis_part *parts, struct tsn_failure *failure)
 {
-    const struct tsn_redis_part parts[] = {{"CONFIG", 6}, {"GET", 3}, {"maxmemory-policy", 16}};
-    struct tsn_failure ignored = {0};
-    struct tsn_reply *reply = tsn_redis_ask(redis, NULL, 3, parts, &ignored);
-    bool ok = reply && tsn_reply_n(reply) == 2;
-    if (ok) {
-        snprintf(value, cap, "%s", tsn_reply_text(tsn_reply_at(reply, 1), NULL));
-    }
-    tsn_reply_free(reply);
-    return ok;
+    tsn_redis_append_to(redis, node, n, parts);
+    return tsn_redis_take(redis, failure);
 }
 
-static void warn(char *warning, size_t cap, const char *text)
+/* Adds to the warnings what is not among them; in a cluster with the node's name. */
+static void warn(const struct tsn_redis *redis, unsigned node, char *warning, size_t cap,
+                 const char *text)
 {
     size_t len = strlen(warning);
-    snprintf(warning + len, cap - len, "%s%s", len > 0 ? "; " : "", text);
+    bool many = tsn_redis_n_nodes(redis) > 1;
+    if (!strstr(warning, text)) {
+        snprintf(warning + len, cap - len, "%s%s%s%s", len > 0 ? "; " : "",
+                 many ? tsn_redis_node_name(redis, node) : "", many ? ": " : "", text);
+    }
 }
 
-static bool check_policy(struct tsn_redis *redis, const char *info, char *warning,
+static bool check_policy(struct tsn_redis *redis, unsigned node, const char *info, char *warning,
                          size_t warning_cap, struct tsn_failure *failure)
 {
+    const struct tsn_redis_part parts[] = {{"CONFIG", 6}, {"GET", 3}, {"maxmemory-policy", 16}};
     char policy[64];
     if (!info_value(info, "maxmemory_policy", policy, sizeof policy)) {
-        if (!policy_from_config(redis, policy, sizeof policy)) {
-            if (!tsn_redis_connect(redis, NULL, failure)) {
-                return false; /* it was no refusal: the server went away */
-            }
-            warn(warning, warning_cap,
+        struct tsn_reply *reply = reply_of(redis, node, 3, parts, failure);
+        if (!reply) {
+            return false;
+        }
+        bool told = tsn_reply_n(reply) == 2;
+        if (told) {
+            snprintf(policy, sizeof policy, "%s", tsn_reply_text(tsn_reply_at(reply, 1), NULL));
+        }
+        tsn_reply_free(reply);
+        if (!told) {
+            warn(redis, node, warning, warning_cap,
                  "neither INFO nor CONFIG GET is allowed, so the eviction policy could not be "
                  "checked: it must be noeviction");
             return true;
@@ -67,33 +76,51 @@ static bool check_policy(struct tsn_redis *redis, const char *info, char *warnin
                         "%s: maxmemory-policy is %s, which throws state away without a word; set "
                         "it to noeviction (CONFIG SET maxmemory-policy noeviction, and the same "
                         "in redis.conf)",
-                        tsn_redis_name(redis), policy);
+                        tsn_redis_node_name(redis, node), policy);
     }
     return true;
 }
 
-static bool check_info(struct tsn_redis *redis, const char *info, char *warning, size_t warning_cap,
-                       struct tsn_failure *failure)
+static bool check_info(struct tsn_redis *redis, unsigned node, const char *info, char *warning,
+                       size_t warning_cap, struct tsn_failure *failure)
 {
+    const char *name = tsn_redis_node_name(redis, node);
     char value[64];
     if (info_value(info, "redis_version", value, sizeof value) &&
         strtol(value, NULL, 10) < VERSION_MIN_MAJOR) {
         return tsn_fail(failure, TSN_REMEDY_CONFIG,
-                        "%s: version %s is too old; %d.0 or newer is needed", tsn_redis_name(redis),
-                        value, VERSION_MIN_MAJOR);
-    }
-    if (info_value(info, "cluster_enabled", value, sizeof value) && strcmp(value, "1") == 0) {
-        return tsn_redis_translate(tsn_redis_name(redis), "MOVED", failure);
+                        "%s: version %s is too old; %d.0 or newer is needed", name, value,
+                        VERSION_MIN_MAJOR);
     }
     if (info_value(info, "role", value, sizeof value) && strcmp(value, "slave") == 0) {
-        return tsn_redis_translate(tsn_redis_name(redis), "READONLY", failure);
+        return tsn_redis_translate(name, "READONLY", failure);
     }
     if (info_value(info, "aof_enabled", value, sizeof value) && strcmp(value, "0") == 0) {
-        warn(warning, warning_cap,
+        warn(redis, node, warning, warning_cap,
              "the server has appendonly off: when it restarts, state goes back to its last "
              "snapshot and is rebuilt from Kafka");
     }
     return true;
+}
+
+static bool check_node(struct tsn_redis *redis, unsigned node, char *warning, size_t warning_cap,
+                       struct tsn_failure *failure)
+{
+    const struct tsn_redis_part parts[] = {{"INFO", 4}};
+    struct tsn_reply *reply = reply_of(redis, node, 1, parts, failure);
+    if (!reply) {
+        return false;
+    }
+    bool forbidden = tsn_reply_kind(reply) != TSN_REPLY_TEXT;
+    const char *info = forbidden ? "" : tsn_reply_text(reply, NULL);
+    if (forbidden) {
+        warn(redis, node, warning, warning_cap,
+             "INFO is not allowed, so version and role were not checked");
+    }
+    bool ok = check_info(redis, node, info, warning, warning_cap, failure) &&
+              check_policy(redis, node, info, warning, warning_cap, failure);
+    tsn_reply_free(reply);
+    return ok;
 }
 
 bool tsn_redis_check(struct tsn_redis *redis, char *warning, size_t warning_cap,
@@ -103,19 +130,10 @@ bool tsn_redis_check(struct tsn_redis *redis, char *warning, size_t warning_cap,
     if (!tsn_redis_connect(redis, NULL, failure)) {
         return false;
     }
-    const struct tsn_redis_part parts[] = {{"INFO", 4}};
-    tsn_redis_append(redis, NULL, 1, parts);
-    struct tsn_reply *reply = tsn_redis_take(redis, failure);
-    if (!reply) {
-        return false;
+    for (unsigned i = 0; i < tsn_redis_n_nodes(redis); i++) {
+        if (!check_node(redis, i, warning, warning_cap, failure)) {
+            return false;
+        }
     }
-    bool forbidden = tsn_reply_kind(reply) != TSN_REPLY_TEXT;
-    const char *info = forbidden ? "" : tsn_reply_text(reply, NULL);
-    if (forbidden) {
-        warn(warning, warning_cap, "INFO is not allowed, so version and role were not checked");
-    }
-    bool ok = check_info(redis, info, warning, warning_cap, failure) &&
-              check_policy(redis, info, warning, warning_cap, failure);
-    tsn_reply_free(reply);
-    return ok;
+    return true;
 }

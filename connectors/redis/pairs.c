@@ -82,3 +82,21 @@ void tsn_pairs_end(struct tsn_pairs_reader *reader)
     reader->of->fn = reader->plain;
     reader->of->privdata = NULL;
 }
+
+void tsn_reply_give_pairs(struct tsn_reply *reply, tsn_redis_pair *pair, void *user)
+{
+    redisReply *list = (redisReply *)(void *)reply;
+    if (list->type != REDIS_REPLY_ARRAY) {
+        return;
+    }
+    for (size_t i = 0; i + 1 < list->elements; i += 2) {
+        const redisReply *field = list->element[i];
+        const redisReply *value = list->element[i + 1];
+        size_t field_len = field->len <= TSN_REDIS_FIELD_MAX ? (size_t)field->len : 0;
+        pair(user, field->str, field_len, value->str, (size_t)value->len);
+    }
+    for (size_t i = 0; i < list->elements; i++) {
+        freeReplyObject(list->element[i]);
+    }
+    list->elements = 0;
+}

@@ -1,4 +1,4 @@
-/* Pairs: how redis.c has one reply read by tsn_redis_take_pairs. */
+/* Pairs: how pipeline.c has one reply read by tsn_redis_take_pairs. */
 #ifndef TSN_CONNECTORS_REDIS_PAIRS_H
 #define TSN_CONNECTORS_REDIS_PAIRS_H
 
@@ -21,5 +21,9 @@ struct tsn_pairs_reader {
 void tsn_pairs_begin(struct tsn_pairs_reader *reader, redisReader *of, tsn_redis_pair *pair,
                      void *user);
 void tsn_pairs_end(struct tsn_pairs_reader *reader);
+
+/* The same for a reply that was read as a tree: its pairs are given away, and the list is
+ * left empty. Does nothing to a reply of another kind. */
+void tsn_reply_give_pairs(struct tsn_reply *reply, tsn_redis_pair *pair, void *user);
 
 #endif

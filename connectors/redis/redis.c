@@ -1,45 +1,27 @@
-/* The transport: sockets, time-outs, login and back-off around a hiredis context.
+/* Redis: making and ending a connection: to one server, or to every master of a cluster.
  *
- * To be extended here and only here: TLS (hiredis_ssl on newer versions, an own
- * read/write pair on 0.14) enters in open_socket; cluster routing enters in
- * tsn_redis_append and tsn_redis_take, with one context a node and a queue that
- * remembers which of them owes the next reply.
+ * Whether a server is a node of a cluster is asked of it, not configured. All masters
+ * are connected at once and all of them fall together: a checkpoint needs every one, so
+ * a cluster of which one master is away is "Redis away", and nothing above this folder
+ * has to know how many nodes there are.
  */
 #include "connectors/redis/redis.h"
 
-#include <errno.h>
-#include <hiredis/hiredis.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 
-#include "connectors/redis/pairs.h"
+#include "connectors/redis/connection.h"
 #include "rules/must/must.h"
 
 enum {
     DEFAULT_TIMEOUT_MS = 5000,
     BACKOFF_MIN_MS = 50,
     BACKOFF_MAX_MS = 2000,
-    PARTS_SMALL = 64, /* commands of so few parts need no allocation */
 };
 
-struct tsn_redis {
-    struct tsn_redis_address address;
-    char name[160];
-    redisContext *context; /* NULL: not connected */
-    uint64_t epoch;
-    unsigned pending;
-    size_t pending_bytes; /* since the pipeline was last empty; an upper bound */
-    size_t *sizes;        /* ring of the pending commands' bytes */
-    size_t sizes_cap, sizes_first;
-    int64_t backoff_ms;    /* 0: the last attempt succeeded */
-    int64_t not_before_ms; /* monotonic */
-};
-
-static int64_t monotonic_ms(void)
+int64_t tsn_redis_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -70,7 +52,8 @@ void tsn_redis_free(struct tsn_redis *redis)
         return;
     }
     tsn_redis_drop(redis);
-    free(redis->sizes);
+    free(redis->commands);
+    free(redis->map);
     free(redis);
 }
 
@@ -86,132 +69,222 @@ uint64_t tsn_redis_epoch(const struct tsn_redis *redis)
 
 bool tsn_redis_broken(const struct tsn_redis *redis)
 {
-    return redis->context == NULL;
+    return !redis->connected;
+}
+
+unsigned tsn_redis_n_nodes(const struct tsn_redis *redis)
+{
+    return redis->n_nodes;
+}
+
+const char *tsn_redis_node_name(const struct tsn_redis *redis, unsigned node)
+{
+    return node < redis->n_nodes ? redis->nodes[node]->name : redis->name;
+}
+
+bool tsn_redis_failure(const struct tsn_redis *redis, const struct tsn_reply *error,
+                       struct tsn_failure *failure)
+{
+    return tsn_redis_translate(tsn_redis_node_name(redis, redis->spoke),
+                               tsn_reply_text(error, NULL), failure);
 }
 
 void tsn_redis_drop(struct tsn_redis *redis)
 {
-    if (redis->context) {
-        redisFree(redis->context);
-        redis->context = NULL;
+    tsn_redis_forget(redis);
+    for (unsigned i = 0; i < redis->n_nodes; i++) {
+        tsn_node_free(redis->nodes[i]);
     }
-    redis->pending = 0;
-    redis->pending_bytes = 0;
-    redis->sizes_first = 0;
+    redis->n_nodes = 0;
+    redis->spoke = 0;
+    redis->connected = false;
+    redis->map_stale = false;
 }
 
-/* The connection broke: says how, and drops it. */
-static bool broken(struct tsn_redis *redis, struct tsn_failure *failure)
+/* ---- the nodes of a cluster ---------------------------------------------------------------- */
+
+static struct tsn_node *node_at(const struct tsn_redis *redis, const struct tsn_cluster_address *at)
 {
-    const redisContext *context = redis->context;
-    if (context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        tsn_fail(failure, TSN_REMEDY_RETRY, "%s: no answer within %lld ms", redis->name,
-                 (long long)redis->address.timeout_ms);
-    } else {
-        tsn_fail(failure, TSN_REMEDY_RETRY, "%s: the connection broke: %s", redis->name,
-                 context->errstr);
-    }
-    tsn_redis_drop(redis);
-    return false;
+    char name[TSN_NODE_NAME_MAX];
+    snprintf(name, sizeof name, "redis %s:%u of the cluster", at->host, (unsigned)at->port);
+    return tsn_node_new(&redis->address, at, NULL, name);
 }
 
-/* hiredis writes without MSG_NOSIGNAL: a server that goes away would end the process.
- * Whoever set a handler of his own keeps it. */
-static void ignore_sigpipe(void)
+int tsn_redis_reach(struct tsn_redis *redis, const struct tsn_cluster_address *address,
+                    struct tsn_failure *failure)
 {
-    struct sigaction is;
-    if (sigaction(SIGPIPE, NULL, &is) == 0 && is.sa_handler == SIG_DFL) {
-        is.sa_handler = SIG_IGN;
-        sigaction(SIGPIPE, &is, NULL);
-    }
-}
-
-/* A plain TCP or unix socket within the time-out. */
-static bool open_socket(struct tsn_redis *redis, struct tsn_failure *failure)
-{
-    const struct tsn_redis_address *to = &redis->address;
-    struct timeval timeout = {.tv_sec = to->timeout_ms / 1000,
-                              .tv_usec = to->timeout_ms % 1000 * 1000};
-    ignore_sigpipe();
-    redisContext *context = to->unix_socket ? redisConnectUnixWithTimeout(to->unix_socket, timeout)
-                                            : redisConnectWithTimeout(to->host, to->port, timeout);
-    TSN_MUST_ALLOC(context);
-    if (context->err) {
-        tsn_fail(failure, TSN_REMEDY_RETRY,
-                 "%s: cannot connect: %s; is redis-server running there?", redis->name,
-                 context->errstr);
-        redisFree(context);
-        return false;
-    }
-    redisSetTimeout(context, timeout);
-    if (!to->unix_socket) {
-        redisEnableKeepAlive(context);
-    }
-    context->reader->maxbuf = 0; /* keep the read buffer between large replies */
-    redis->context = context;
-    redis->epoch++;
-    return true;
-}
-
-/* AUTH. The server's own words may repeat the password: they are not passed on. */
-static bool log_in(struct tsn_redis *redis, struct tsn_failure *failure)
-{
-    const struct tsn_redis_address *as = &redis->address;
-    if (!as->password) {
-        return true;
-    }
-    struct tsn_redis_part parts[3] = {{"AUTH", 4}};
-    int n = 1;
-    if (as->user) {
-        parts[n++] = (struct tsn_redis_part){as->user, strlen(as->user)};
-    }
-    parts[n++] = (struct tsn_redis_part){as->password, strlen(as->password)};
-    tsn_redis_append(redis, NULL, n, parts);
-    struct tsn_reply *reply = tsn_redis_take(redis, failure);
-    if (!reply) {
-        return false;
-    }
-    bool ok = tsn_reply_kind(reply) != TSN_REPLY_ERROR;
-    if (!ok) {
-        const char *text = tsn_reply_text(reply, NULL);
-        if (strstr(text, "without any password configured")) {
-            tsn_fail(failure, TSN_REMEDY_CONFIG,
-                     "%s: the server has no password, the configuration has one; remove "
-                     "redis.password or set requirepass on the server",
-                     redis->name);
-        } else if (strncmp(text, "LOADING", 7) == 0 || strstr(text, "max number of clients")) {
-            tsn_redis_translate(redis->name, text, failure);
-        } else {
-            tsn_fail(failure, TSN_REMEDY_CONFIG,
-                     "%s: the server refuses user '%s' with this password; correct redis.user "
-                     "and redis.password",
-                     redis->name, as->user ? as->user : "default");
+    int i = tsn_cluster_master(redis->map, address);
+    if (i < 0) {
+        tsn_fail(failure, TSN_REMEDY_RETRY, "%s: more than %d masters", redis->name,
+                 TSN_CLUSTER_MASTERS_MAX);
+    } else if ((unsigned)i == redis->n_nodes) {
+        redis->nodes[redis->n_nodes++] = node_at(redis, address);
+        redis->epoch++; /* a server that was not checked and knows no script */
+        if (!tsn_node_open(redis->nodes[i], failure)) {
+            return -1;
         }
     }
-    tsn_reply_free(reply);
+    return i;
+}
+
+/* Makes the map that of the connection: nodes that are in it are kept, others opened.
+ * *changed: there is another one than before. */
+static bool adopt(struct tsn_redis *redis, struct tsn_cluster_map *map, bool *changed,
+                  struct tsn_failure *failure)
+{
+    struct tsn_node *kept[TSN_CLUSTER_MASTERS_MAX] = {NULL};
+    unsigned n_before = redis->n_nodes;
+    *changed = false;
+    for (unsigned i = 0; i < n_before; i++) {
+        struct tsn_node *node = redis->nodes[i];
+        unsigned n = map->n_masters;
+        int at = node->unix_socket ? -1 : tsn_cluster_master(map, &node->at);
+        if (at < 0 || (unsigned)at == n || kept[at]) {
+            map->n_masters = n; /* it was added by being looked for */
+            tsn_node_free(node);
+        } else {
+            kept[at] = node;
+        }
+    }
+    memcpy(redis->nodes, kept, sizeof kept);
+    redis->n_nodes = map->n_masters;
+    free(redis->map);
+    redis->map = map;
+    redis->map_stale = false;
+    bool ok = true;
+    for (unsigned i = 0; i < redis->n_nodes; i++) {
+        if (!redis->nodes[i]) {
+            redis->nodes[i] = node_at(redis, &map->masters[i]);
+            *changed = true;
+            ok = ok && tsn_node_open(redis->nodes[i], failure);
+        }
+    }
     return ok;
 }
 
-static bool select_database(struct tsn_redis *redis, struct tsn_failure *failure)
+/* Asks a node for the map, and adopts it. */
+static bool learn(struct tsn_redis *redis, struct tsn_node *node, bool *changed,
+                  struct tsn_failure *failure)
 {
-    if (redis->address.database == 0) {
-        return true;
+    const struct tsn_redis_part parts[] = {{"CLUSTER", 7}, {"SLOTS", 5}};
+    struct tsn_reply *reply = tsn_node_ask(node, 2, parts, failure);
+    if (!reply) {
+        return false;
     }
-    char number[16];
-    int len = snprintf(number, sizeof number, "%d", redis->address.database);
-    const struct tsn_redis_part parts[] = {{"SELECT", 6}, {number, (size_t)len}};
-    struct tsn_reply *reply = tsn_redis_ask(redis, NULL, 2, parts, failure);
+    if (tsn_reply_kind(reply) == TSN_REPLY_ERROR) {
+        tsn_redis_translate(node->name, tsn_reply_text(reply, NULL), failure);
+        tsn_reply_free(reply);
+        return false;
+    }
+    struct tsn_cluster_map *map = calloc(1, sizeof *map);
+    TSN_MUST_ALLOC(map);
+    /* A node that was asked by its unix socket is on this host. */
+    const char *asked = node->unix_socket ? "127.0.0.1" : node->at.host;
+    bool ok = tsn_cluster_read(reply, asked, map);
     tsn_reply_free(reply);
-    return reply != NULL;
+    if (!ok || map->n_covered < TSN_CLUSTER_SLOTS) {
+        tsn_fail(failure, TSN_REMEDY_RETRY,
+                 "%s: the cluster is not ready: masters serve %u of %d slots; look at CLUSTER INFO "
+                 "and CLUSTER NODES",
+                 node->name, map->n_covered, TSN_CLUSTER_SLOTS);
+        free(map);
+        return false;
+    }
+    return adopt(redis, map, changed, failure);
 }
 
-/* Answers before it says yes: NOAUTH and LOADING show here, not in mid-write. */
-static bool greet(struct tsn_redis *redis, struct tsn_failure *failure)
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+enum kind { KIND_UNKNOWN, KIND_SERVER, KIND_CLUSTER };
+
+/* Whether the server is a node of a cluster: by INFO, or where an ACL forbids that by
+ * its answer to CLUSTER SLOTS. */
+static enum kind kind_of(struct tsn_redis *redis, struct tsn_node *node,
+                         struct tsn_failure *failure)
 {
-    const struct tsn_redis_part ping = {"PING", 4};
-    struct tsn_reply *reply = tsn_redis_ask(redis, NULL, 1, &ping, failure);
+    if (redis->address.alone) {
+        return KIND_SERVER;
+    }
+    const struct tsn_redis_part info[] = {{"INFO", 4}, {"cluster", 7}};
+    const struct tsn_redis_part slots[] = {{"CLUSTER", 7}, {"SLOTS", 5}};
+    struct tsn_reply *reply = tsn_node_ask(node, 2, info, failure);
+    enum kind kind = KIND_UNKNOWN;
+    if (reply && tsn_reply_kind(reply) == TSN_REPLY_TEXT) {
+        kind =
+            strstr(tsn_reply_text(reply, NULL), "cluster_enabled:1") ? KIND_CLUSTER : KIND_SERVER;
+    } else if (reply) {
+        tsn_reply_free(reply);
+        reply = tsn_node_ask(node, 2, slots, failure);
+        if (reply) {
+            kind = tsn_reply_kind(reply) == TSN_REPLY_LIST ? KIND_CLUSTER : KIND_SERVER;
+        }
+    }
     tsn_reply_free(reply);
-    return reply != NULL;
+    return kind;
+}
+
+/* Connects by way of one node; it is freed if it is none of those that are needed. */
+static bool connect_by(struct tsn_redis *redis, struct tsn_node *seed, struct tsn_failure *failure)
+{
+    bool changed;
+    enum kind kind = tsn_node_open(seed, failure) ? kind_of(redis, seed, failure) : KIND_UNKNOWN;
+    if (kind == KIND_UNKNOWN) {
+        tsn_node_free(seed);
+        return false;
+    }
+    if (kind == KIND_SERVER) {
+        redis->nodes[0] = seed;
+        redis->n_nodes = 1;
+        free(redis->map);
+        redis->map = NULL;
+        return true;
+    }
+    bool ok = learn(redis, seed, &changed, failure);
+    tsn_node_free(seed);
+    return ok;
+}
+
+/* By the node that is configured, or else by those that were masters when there was a
+ * connection. The first failure is told: it is of what the configuration names. */
+static bool establish(struct tsn_redis *redis, struct tsn_failure *failure)
+{
+    const struct tsn_redis_address *to = &redis->address;
+    struct tsn_cluster_address at = {.port = to->port};
+    snprintf(at.host, sizeof at.host, "%s", to->unix_socket ? "" : to->host);
+    if (connect_by(redis, tsn_node_new(to, &at, to->unix_socket, redis->name), failure)) {
+        return true;
+    }
+    unsigned n_known = redis->map ? redis->map->n_masters : 0;
+    for (unsigned i = 0; i < n_known && failure->remedy == TSN_REMEDY_RETRY; i++) {
+        struct tsn_failure ignored;
+        struct tsn_cluster_address known = redis->map->masters[i];
+        tsn_redis_drop(redis); /* what the attempt before left half open */
+        if (connect_by(redis, node_at(redis, &known), &ignored)) {
+            return true;
+        }
+        n_known = redis->map ? redis->map->n_masters : 0;
+    }
+    return false;
+}
+
+/* A node said that the map is old: with nothing pending it is asked for a new one. */
+static bool refresh(struct tsn_redis *redis, struct tsn_failure *failure)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < redis->n_nodes; i++) {
+        while (redis->nodes[i]->owed_n > 0) { /* replies that nobody waits for */
+            struct tsn_reply *reply = tsn_node_take(redis->nodes[i], failure);
+            if (!reply) {
+                return false;
+            }
+            tsn_reply_free(reply);
+        }
+    }
+    if (!learn(redis, redis->nodes[redis->map_node], &changed, failure)) {
+        return false;
+    }
+    redis->epoch += changed;
+    return true;
 }
 
 bool tsn_redis_connect(struct tsn_redis *redis, int64_t *wait_ms, struct tsn_failure *failure)
@@ -219,10 +292,14 @@ bool tsn_redis_connect(struct tsn_redis *redis, int64_t *wait_ms, struct tsn_fai
     if (wait_ms) {
         *wait_ms = 0;
     }
-    if (redis->context) {
-        return true;
+    if (redis->connected) {
+        if (!redis->map_stale || redis->pending > 0 || refresh(redis, failure)) {
+            return true;
+        }
+        tsn_redis_drop(redis);
+        return false;
     }
-    int64_t now_ms = monotonic_ms();
+    int64_t now_ms = tsn_redis_now_ms();
     if (redis->backoff_ms > 0 && now_ms < redis->not_before_ms) {
         if (wait_ms) {
             *wait_ms = redis->not_before_ms - now_ms;
@@ -231,9 +308,10 @@ bool tsn_redis_connect(struct tsn_redis *redis, int64_t *wait_ms, struct tsn_fai
                         "%s: away; the next attempt to connect is in %lld ms", redis->name,
                         (long long)(redis->not_before_ms - now_ms));
     }
-    if (open_socket(redis, failure) && log_in(redis, failure) && select_database(redis, failure) &&
-        greet(redis, failure)) {
+    if (establish(redis, failure)) {
         redis->backoff_ms = 0;
+        redis->connected = true;
+        redis->epoch++;
         return true;
     }
     tsn_redis_drop(redis);
@@ -241,115 +319,9 @@ bool tsn_redis_connect(struct tsn_redis *redis, int64_t *wait_ms, struct tsn_fai
     if (redis->backoff_ms > BACKOFF_MAX_MS) {
         redis->backoff_ms = BACKOFF_MAX_MS;
     }
-    redis->not_before_ms = monotonic_ms() + redis->backoff_ms;
+    redis->not_before_ms = tsn_redis_now_ms() + redis->backoff_ms;
     if (wait_ms) {
         *wait_ms = redis->backoff_ms;
     }
     return false;
-}
-
-/* ---- pipelining ------------------------------------------------------------------ */
-
-static void sizes_push(struct tsn_redis *redis, size_t bytes)
-{
-    if (redis->pending == redis->sizes_cap) {
-        size_t cap = redis->sizes_cap == 0 ? 256 : redis->sizes_cap * 2;
-        size_t *sizes = malloc(cap * sizeof *sizes);
-        TSN_MUST_ALLOC(sizes);
-        for (size_t i = 0; i < redis->pending; i++) {
-            sizes[i] = redis->sizes[(redis->sizes_first + i) % redis->sizes_cap];
-        }
-        free(redis->sizes);
-        redis->sizes = sizes;
-        redis->sizes_cap = cap;
-        redis->sizes_first = 0;
-    }
-    redis->sizes[(redis->sizes_first + redis->pending) % redis->sizes_cap] = bytes;
-    redis->pending++;
-    redis->pending_bytes += bytes;
-}
-
-static void sizes_pop(struct tsn_redis *redis)
-{
-    redis->pending_bytes -= redis->sizes[redis->sizes_first];
-    redis->sizes_first = (redis->sizes_first + 1) % redis->sizes_cap;
-    redis->pending--;
-}
-
-void tsn_redis_append(struct tsn_redis *redis, const char *key, int n,
-                      const struct tsn_redis_part *parts)
-{
-    (void)key; /* one server: every key is there */
-    TSN_MUST(redis->context && n > 0);
-    const char *small_p[PARTS_SMALL];
-    size_t small_len[PARTS_SMALL];
-    const char **p = small_p;
-    size_t *len = small_len;
-    if (n > PARTS_SMALL) {
-        p = malloc((size_t)n * (sizeof *p + sizeof *len));
-        TSN_MUST_ALLOC(p);
-        len = (size_t *)(p + n);
-    }
-    size_t bytes = 0;
-    for (int i = 0; i < n; i++) {
-        p[i] = parts[i].p;
-        len[i] = parts[i].len;
-        bytes += parts[i].len;
-    }
-    /* It fails for want of memory only; a connection's error shows when replies are taken. */
-    int rc = redisAppendCommandArgv(redis->context, n, p, len);
-    TSN_MUST(rc == REDIS_OK || redis->context->err != 0);
-    sizes_push(redis, bytes);
-    if (p != small_p) {
-        free(p);
-    }
-}
-
-unsigned tsn_redis_pending(const struct tsn_redis *redis)
-{
-    return redis->pending;
-}
-
-size_t tsn_redis_pending_bytes(const struct tsn_redis *redis)
-{
-    return redis->pending_bytes;
-}
-
-struct tsn_reply *tsn_redis_take(struct tsn_redis *redis, struct tsn_failure *failure)
-{
-    TSN_MUST(redis->context && redis->pending > 0);
-    void *reply = NULL;
-    if (redisGetReply(redis->context, &reply) != REDIS_OK || !reply) {
-        broken(redis, failure);
-        return NULL;
-    }
-    sizes_pop(redis);
-    return reply;
-}
-
-struct tsn_reply *tsn_redis_take_pairs(struct tsn_redis *redis, tsn_redis_pair *pair, void *user,
-                                       struct tsn_failure *failure)
-{
-    struct tsn_pairs_reader reader;
-    redisContext *context = redis->context;
-    tsn_pairs_begin(&reader, context->reader, pair, user);
-    struct tsn_reply *reply = tsn_redis_take(redis, failure);
-    if (redis->context == context) {
-        tsn_pairs_end(&reader);
-    }
-    return reply;
-}
-
-struct tsn_reply *tsn_redis_ask(struct tsn_redis *redis, const char *key, int n,
-                                const struct tsn_redis_part *parts, struct tsn_failure *failure)
-{
-    TSN_MUST(redis->pending == 0);
-    tsn_redis_append(redis, key, n, parts);
-    struct tsn_reply *reply = tsn_redis_take(redis, failure);
-    if (reply && tsn_reply_kind(reply) == TSN_REPLY_ERROR) {
-        tsn_redis_failure(redis, reply, failure);
-        tsn_reply_free(reply);
-        return NULL;
-    }
-    return reply;
 }

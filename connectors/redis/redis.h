@@ -1,15 +1,19 @@
 /* Redis: one connection that pipelines, and its errors as struct tsn_failure.
  *
- * The transport alone knows what a server is: sockets, time-outs, login, TLS (not
- * yet) and, once there is more than one node, which of them holds a key. That is
- * why every command is appended with the key that routes it, and why replies are
- * taken in the order of the commands whatever node gave them. hiredis is included
- * in this folder and nowhere else.
+ * This folder alone knows what a server is: sockets, time-outs, login, and whether it
+ * is one or the masters of a Redis Cluster, each with some of the keys. That is why
+ * every command is appended with the key that routes it, and why replies are taken in
+ * the order of the commands whatever node gave them. A command's keys must share a
+ * hash tag. hiredis is included in this folder and nowhere else.
  *
- * Synchronous on purpose: hiredis 0.14 has no command time-out on its asynchronous
- * contexts, and the caller is a thread that has nothing else to do. Any error on a
- * connection ends it (half-read replies cannot be trusted); the next connect makes
- * a new one, not sooner than a back-off allows.
+ * Synchronous on purpose: the caller is a thread that has nothing else to do. Any error
+ * on a connection ends it (half-read replies cannot be trusted), in a cluster with those
+ * to the other nodes; the next connect makes a new one, not sooner than a back-off
+ * allows.
+ *
+ * While a cluster moves a slot, commands are sent again to where their keys are, and
+ * those after them of the same slot too, so that the order of a slot's commands holds:
+ * what is pipelined must bear being executed twice.
  *
  * One thread at a time a connection.
  */
@@ -34,6 +38,7 @@ struct tsn_redis_address {
     const char *password; /* or NULL: no login */
     int database;
     int64_t timeout_ms; /* of connecting and of each reply; 0 means 5 s */
+    bool alone;         /* this server is meant, even if it is a node of a cluster */
 };
 
 /* A piece of a command. */
@@ -60,11 +65,13 @@ void tsn_redis_free(struct tsn_redis *redis);
 /* "redis 127.0.0.1:6379 db 0", for messages. */
 const char *tsn_redis_name(const struct tsn_redis *redis);
 
-/* Connects, logs in and selects the database unless connected. RETRY without
- * trying when the last attempt failed less than the back-off ago (50 ms doubling to
- * 2 s); wait_ms, if given, says how long to wait before asking again. */
+/* Connects, logs in and selects the database unless connected; in a cluster to every
+ * master, whose map is read anew if a node said that it is old. RETRY without trying when the last
+ * attempt failed less than the back-off ago (50 ms doubling to 2 s); wait_ms, if given, says how
+ * long to wait before asking again. */
 bool tsn_redis_connect(struct tsn_redis *redis, int64_t *wait_ms, struct tsn_failure *failure);
-/* Counts connections made: whoever keeps something per connection compares it. */
+/* Counts connections made, and nodes that a cluster got since: whoever keeps something
+ * per connection compares it. */
 uint64_t tsn_redis_epoch(const struct tsn_redis *redis);
 /* Whether there is no connection now: none was made yet, or it broke. */
 bool tsn_redis_broken(const struct tsn_redis *redis);
@@ -75,6 +82,14 @@ void tsn_redis_drop(struct tsn_redis *redis);
  * parts are copied. Needs a connection. */
 void tsn_redis_append(struct tsn_redis *redis, const char *key, int n,
                       const struct tsn_redis_part *parts);
+
+/* The servers of this connection: 1, or the masters of a cluster; for what each of them
+ * must be told or asked. The name is for messages. */
+unsigned tsn_redis_n_nodes(const struct tsn_redis *redis);
+const char *tsn_redis_node_name(const struct tsn_redis *redis, unsigned node);
+void tsn_redis_append_to(struct tsn_redis *redis, unsigned node, int n,
+                         const struct tsn_redis_part *parts);
+
 /* Commands whose reply was not taken, and the bytes of them not known to have been
  * received. */
 unsigned tsn_redis_pending(const struct tsn_redis *redis);
@@ -110,7 +125,8 @@ const struct tsn_reply *tsn_reply_at(const struct tsn_reply *reply, size_t i);
 /* Whether the error reply starts with this code ("NOSCRIPT"). */
 bool tsn_reply_is_error(const struct tsn_reply *reply, const char *code);
 
-/* The one translation of Redis errors: an error reply's code -> remedy and text. */
+/* The one translation of Redis errors: an error reply's code -> remedy and text, which
+ * names the node of the reply taken last. */
 bool tsn_redis_failure(const struct tsn_redis *redis, const struct tsn_reply *error,
                        struct tsn_failure *failure);
 /* The same for an error's text; `where` names the server. */
@@ -118,7 +134,7 @@ bool tsn_redis_translate(const char *where, const char *error, struct tsn_failur
 
 /* ---- scripts ------------------------------------------------------------------ */
 
-/* A Lua script: sent whole once a connection, by its hash after that. A server that
+/* A Lua script: sent whole to every node once a connection, by its hash after that. A server that
  * forgot it (restart, failover, SCRIPT FLUSH) says NOSCRIPT: then it is sent whole
  * again, once. */
 struct tsn_script {
@@ -127,7 +143,7 @@ struct tsn_script {
     uint64_t epoch; /* connection that knows it */
 };
 
-/* Makes sure that the server knows the script. */
+/* Makes sure that the servers know the script. */
 bool tsn_script_load(struct tsn_redis *redis, struct tsn_script *script,
                      struct tsn_failure *failure);
 /* Queues a call of a loaded script. parts: the keys, then the arguments; the first
@@ -142,8 +158,9 @@ struct tsn_reply *tsn_script_ask(struct tsn_redis *redis, struct tsn_script *scr
 
 /* ---- what a server must be ----------------------------------------------------- */
 
-/* Whether state may live on this server: version, policy, role, cluster mode. False
- * with the remedy in *failure. *warning gets what is allowed and yet unwise, or "". */
+/* Whether state may live on this server, or on every master of this cluster: version,
+ * policy, role. False with the remedy in *failure. *warning gets what is allowed and yet unwise, or
+ * "". */
 bool tsn_redis_check(struct tsn_redis *redis, char *warning, size_t warning_cap,
                      struct tsn_failure *failure);
 

@@ -92,20 +92,23 @@ static const struct {
     {"MASTERDOWN", TSN_REMEDY_RETRY, "this replica lost its master"},
     {"BUSY", TSN_REMEDY_RETRY, "a script keeps the server busy; see SCRIPT KILL"},
     {"CLUSTERDOWN", TSN_REMEDY_RETRY, "the cluster is down; look at CLUSTER INFO"},
-    {"TRYAGAIN", TSN_REMEDY_RETRY, "the cluster is moving this slot"},
+    {"TRYAGAIN", TSN_REMEDY_RETRY,
+     "the cluster is moving the slot of these keys; wait until it has"},
     {"MOVED", TSN_REMEDY_CONFIG,
-     "this server is one node of a Redis Cluster, which this version cannot route; "
-     "point redis at a server that is not in cluster mode"},
+     "this server is a node of a Redis Cluster and did not say so; allow +info and "
+     "+cluster|slots for the user"},
     {"ASK", TSN_REMEDY_CONFIG,
-     "this server is one node of a Redis Cluster, which this version cannot route; "
-     "point redis at a server that is not in cluster mode"},
+     "this server is a node of a Redis Cluster and did not say so; allow +info and "
+     "+cluster|slots for the user"},
+    {"CROSSSLOT", TSN_REMEDY_FATAL, "keys of one command do not share a hash tag"},
     {"NOAUTH", TSN_REMEDY_CONFIG,
      "the server wants a password; set redis.password (and redis.user for an ACL user)"},
     {"WRONGPASS", TSN_REMEDY_CONFIG,
      "the server refuses user and password; correct redis.user and redis.password"},
     {"NOPERM", TSN_REMEDY_CONFIG,
      "the user may not run a command or touch a key that is needed; allow "
-     "~tocsin:* +@read +@write +@scripting +@connection +info +config|get for it"},
+     "~tocsin:* +@read +@write +@scripting +@connection +info +config|get for it, and "
+     "+cluster|slots in a cluster"},
     {"WRONGTYPE", TSN_REMEDY_CONFIG,
      "a key of ours holds something else; another program writes keys that start with "
      "tocsin: in this database, give each its own"},
@@ -132,10 +135,4 @@ bool tsn_redis_translate(const char *where, const char *error, struct tsn_failur
     /* Unknown words may quote arguments: cut where quoting starts. */
     return tsn_fail(failure, TSN_REMEDY_FATAL, "%s: the server answers an error: %.*s", where,
                     (int)strcspn(error, "'`\"\r\n"), error);
-}
-
-bool tsn_redis_failure(const struct tsn_redis *redis, const struct tsn_reply *error,
-                       struct tsn_failure *failure)
-{
-    return tsn_redis_translate(tsn_redis_name(redis), tsn_reply_text(error, NULL), failure);
 }

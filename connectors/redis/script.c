@@ -6,7 +6,23 @@
 #include "connectors/redis/redis.h"
 #include "rules/must/must.h"
 
-enum { CALL_PARTS_MAX = 32 };
+enum {
+    CALL_PARTS_MAX = 32,
+    LOADS_MAX = 3, /* of one call: the node that a slot moved to may not know it either */
+};
+
+static bool take_sha(const struct tsn_redis *redis, struct tsn_script *script,
+                     const struct tsn_reply *reply, struct tsn_failure *failure)
+{
+    size_t len;
+    const char *sha = tsn_reply_text(reply, &len);
+    if (len != sizeof script->sha - 1) {
+        return tsn_fail(failure, TSN_REMEDY_FATAL, "%s: SCRIPT LOAD gave no SHA-1",
+                        tsn_redis_name(redis));
+    }
+    memcpy(script->sha, sha, len + 1);
+    return true;
+}
 
 bool tsn_script_load(struct tsn_redis *redis, struct tsn_script *script,
                      struct tsn_failure *failure)
@@ -16,20 +32,27 @@ bool tsn_script_load(struct tsn_redis *redis, struct tsn_script *script,
     }
     const struct tsn_redis_part parts[] = {
         {"SCRIPT", 6}, {"LOAD", 4}, {script->text, strlen(script->text)}};
-    struct tsn_reply *reply = tsn_redis_ask(redis, NULL, 3, parts, failure);
-    if (!reply) {
-        return false;
+    uint64_t epoch = tsn_redis_epoch(redis);
+    bool ok = true;
+    TSN_MUST(tsn_redis_pending(redis) == 0);
+    for (unsigned i = 0; i < tsn_redis_n_nodes(redis); i++) {
+        tsn_redis_append_to(redis, i, 3, parts);
     }
-    size_t len;
-    const char *sha = tsn_reply_text(reply, &len);
-    bool ok = len == sizeof script->sha - 1;
+    while (tsn_redis_pending(redis) > 0) {
+        struct tsn_reply *reply = tsn_redis_take(redis, failure);
+        if (!reply) {
+            return false;
+        }
+        if (tsn_reply_kind(reply) == TSN_REPLY_ERROR) {
+            ok = tsn_redis_failure(redis, reply, failure);
+        } else {
+            ok = ok && take_sha(redis, script, reply, failure);
+        }
+        tsn_reply_free(reply);
+    }
     if (ok) {
-        memcpy(script->sha, sha, len + 1);
-        script->epoch = tsn_redis_epoch(redis);
-    } else {
-        tsn_fail(failure, TSN_REMEDY_FATAL, "%s: SCRIPT LOAD gave no SHA-1", tsn_redis_name(redis));
+        script->epoch = epoch;
     }
-    tsn_reply_free(reply);
     return ok;
 }
 
@@ -66,7 +89,7 @@ struct tsn_reply *tsn_script_ask(struct tsn_redis *redis, struct tsn_script *scr
         if (!reply || tsn_reply_kind(reply) != TSN_REPLY_ERROR) {
             return reply;
         }
-        if (attempt == 0 && tsn_reply_is_error(reply, "NOSCRIPT")) {
+        if (attempt + 1 < LOADS_MAX && tsn_reply_is_error(reply, "NOSCRIPT")) {
             tsn_reply_free(reply);
             tsn_script_forget(script);
             continue;

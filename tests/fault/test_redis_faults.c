@@ -154,7 +154,7 @@ static void server_that_evicts_is_refused_with_the_remedy(void **unused)
     tsn_redis_server_remove(&server);
 }
 
-static void replica_and_cluster_node_are_refused(void **unused)
+static void replica_is_refused_and_a_cluster_without_slots_waited_for(void **unused)
 {
     (void)unused;
     struct tsn_redis_server master;
@@ -170,7 +170,7 @@ static void replica_and_cluster_node_are_refused(void **unused)
     tsn_redis_server_remove(&master);
     tsn_redis_server_start(&node, (const char *const[]){"--cluster-enabled", "yes", NULL});
     config = config_of(&node);
-    assert_open_fails(&config, TSN_REMEDY_CONFIG, "Redis Cluster");
+    assert_open_fails(&config, TSN_REMEDY_RETRY, "serve 0 of 16384 slots");
     tsn_redis_server_remove(&node);
 }
 
@@ -505,7 +505,7 @@ int main(void)
         cmocka_unit_test(user_with_the_documented_rights_suffices),
         cmocka_unit_test(checks_that_are_forbidden_are_warned_of),
         cmocka_unit_test(server_that_evicts_is_refused_with_the_remedy),
-        cmocka_unit_test(replica_and_cluster_node_are_refused),
+        cmocka_unit_test(replica_is_refused_and_a_cluster_without_slots_waited_for),
         cmocka_unit_test(absent_server_is_waited_for),
         cmocka_unit_test(server_killed_in_mid_write_is_written_again_after_its_restart),
         cmocka_unit_test(restart_within_the_patience_of_a_write_is_not_noticed),
