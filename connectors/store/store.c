@@ -330,10 +330,29 @@ static bool rolled_back(struct tsn_store *store, const char *what, struct tsn_fa
                     tsn_redis_name(store->redis), what);
 }
 
+/* The root was lost, or is an older one: what it named may still lie on other nodes of a
+ * cluster, and nothing would ever delete it. */
+static void bury_lost(struct tsn_root *root, const struct tsn_root *lost)
+{
+    if (strcmp(lost->gen, root->gen) != 0) {
+        tsn_root_bury(root, 'g', lost->gen);
+    }
+    for (unsigned i = 0; i < lost->n_chain; i++) {
+        bool there = false;
+        for (unsigned j = 0; j < root->n_chain; j++) {
+            there |= strcmp(lost->chain[i], root->chain[j]) == 0;
+        }
+        if (!there) {
+            tsn_root_bury(root, 'd', lost->chain[i]);
+        }
+    }
+}
+
 /* Reads the root again after something unexpected, and takes it over if it is still
  * ours. *adopted: the commit of unknown outcome had happened. */
 static bool reread(struct tsn_store *store, bool *adopted, struct tsn_failure *failure)
 {
+    struct tsn_root lost;
     *adopted = false;
     if (!tsn_root_read(&store->place, &store->next, failure)) {
         return false;
@@ -342,8 +361,10 @@ static bool reread(struct tsn_store *store, bool *adopted, struct tsn_failure *f
         /* Flushed. Ours to make anew, unless somebody is quicker. */
         switch (tsn_root_claim(&store->place, "", store->owner, failure)) {
         case TSN_ROOT_OK:
+            lost = store->root;
             memset(&store->root, 0, sizeof store->root);
             memcpy(store->root.owner, store->owner, sizeof store->owner);
+            bury_lost(&store->root, &lost);
             store->unsure[0] = '\0';
             set_whole_needed(store, true);
             return true;
@@ -366,7 +387,9 @@ static bool reread(struct tsn_store *store, bool *adopted, struct tsn_failure *f
         set_whole_needed(store, false);
         return true;
     }
+    lost = store->root;
     store->root = store->next;
+    bury_lost(&store->root, &lost);
     store->unsure[0] = '\0';
     set_whole_needed(store, true);
     return true;

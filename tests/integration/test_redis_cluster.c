@@ -20,27 +20,6 @@ enum { SMALL = 5000 };
 
 #define CLUSTER (&store_world.cluster)
 
-static void nap_ms(long ms)
-{
-    const struct timespec moment = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&moment, NULL);
-}
-
-/* A key with the hash tag of the root, or of one slot of the layout. */
-static const char *root_key(const char *instance)
-{
-    static char key[TSN_LAYOUT_KEY_MAX];
-    snprintf(key, sizeof key, "tocsin:1:{%s}:root", instance);
-    return key;
-}
-
-static const char *slot_key(const char *instance, unsigned slot)
-{
-    static char key[TSN_LAYOUT_KEY_MAX];
-    snprintf(key, sizeof key, "tocsin:1:{%s.%u}:b:", instance, slot);
-    return key;
-}
-
 /* Moves a hash slot with its keys, all at once as far as clients can see. */
 static void move_slot(unsigned slot, unsigned from, unsigned to)
 {
@@ -50,24 +29,13 @@ static void move_slot(unsigned slot, unsigned from, unsigned to)
     tsn_redis_cluster_close_slot(CLUSTER, slot, to);
 }
 
-/* A state of `n` records that is written, and its store. */
-static struct tsn_store *written(const char *instance, struct tsn_fake_state *state, size_t n)
-{
-    struct tsn_store *store = store_world_claim(instance);
-    tsn_fake_state_init(state, n, 1);
-    tsn_fake_state_fill(state);
-    store_world_write(store, state, 1);
-    store_world_settle(store);
-    return store;
-}
-
 /* ---- as on one server ------------------------------------------------------------------ */
 
 static void checkpoints_on_three_masters_come_back_equal(void **unused)
 {
     (void)unused;
     struct tsn_fake_state state;
-    struct tsn_store *store = written("big", &state, 100000);
+    struct tsn_store *store = store_world_written("big", &state, 100000);
     store_world_assert("big", &state, 1);
     for (uint64_t k = 2; k <= 5; k++) {
         tsn_fake_state_change(&state, 20000);
@@ -89,7 +57,7 @@ static void any_node_leads_to_all_of_them(void **unused)
     struct tsn_fake_state state;
     struct tsn_fake_state loaded;
     struct tsn_failure failure = {0};
-    tsn_store_close(written("any", &state, SMALL));
+    tsn_store_close(store_world_written("any", &state, SMALL));
     tsn_fake_state_init(&loaded, SMALL, 0);
     for (unsigned i = 0; i < 2 * CLUSTER->n; i++) {
         struct tsn_config config = store_world_config("any");
@@ -108,16 +76,6 @@ static void any_node_leads_to_all_of_them(void **unused)
     tsn_fake_state_free(&state);
 }
 
-static void assert_open_fails(const struct tsn_config *config, enum tsn_remedy remedy,
-                              const char *text)
-{
-    struct tsn_failure failure = {0};
-    assert_null(tsn_store_open(config, store_world.keys, &failure));
-    if (failure.remedy != remedy || !strstr(failure.text, text)) {
-        fail_msg("%s: '%s' does not say '%s'", tsn_remedy_name(failure.remedy), failure.text, text);
-    }
-}
-
 static void every_master_is_checked_and_the_wrong_one_named(void **unused)
 {
     (void)unused;
@@ -127,8 +85,9 @@ static void every_master_is_checked_and_the_wrong_one_named(void **unused)
         const struct tsn_redis_server *node = &CLUSTER->nodes[i];
         snprintf(port, sizeof port, ":%u ", (unsigned)node->port);
         tsn_redis_server_ask(node, "CONFIG SET maxmemory-policy allkeys-lru");
-        assert_open_fails(&config, TSN_REMEDY_CONFIG, "maxmemory-policy is allkeys-lru");
-        assert_open_fails(&config, TSN_REMEDY_CONFIG, port);
+        store_world_assert_open_fails(&config, TSN_REMEDY_CONFIG,
+                                      "maxmemory-policy is allkeys-lru");
+        store_world_assert_open_fails(&config, TSN_REMEDY_CONFIG, port);
         tsn_redis_server_ask(node, "CONFIG SET maxmemory-policy noeviction");
         tsn_redis_server_ask(node, "CONFIG SET appendonly no");
         struct tsn_store *store = store_world_open("check");
@@ -138,14 +97,14 @@ static void every_master_is_checked_and_the_wrong_one_named(void **unused)
         tsn_redis_server_ask(node, "CONFIG SET appendonly yes");
     }
     config.redis.database = 2;
-    assert_open_fails(&config, TSN_REMEDY_CONFIG, "set redis.database to 0");
+    store_world_assert_open_fails(&config, TSN_REMEDY_CONFIG, "set redis.database to 0");
 }
 
 static void scripts_forgotten_by_one_node_are_sent_again(void **unused)
 {
     (void)unused;
     struct tsn_fake_state state;
-    struct tsn_store *store = written("ns", &state, SMALL);
+    struct tsn_store *store = store_world_written("ns", &state, SMALL);
     for (uint64_t k = 2; k <= 4; k++) {
         tsn_redis_server_ask(&CLUSTER->nodes[k - 2], "SCRIPT FLUSH");
         tsn_fake_state_change(&state, 100);
@@ -164,12 +123,13 @@ static void a_slot_that_moved_is_found(void **unused)
 {
     (void)unused;
     struct tsn_fake_state state;
-    struct tsn_store *store = written("moved", &state, SMALL);
+    struct tsn_store *store = store_world_written("moved", &state, SMALL);
     uint64_t sequence = 1;
     for (unsigned round = 0; round < 4; round++) {
         /* The root's, and some of the layout's. */
         for (unsigned i = 0; i < 8; i++) {
-            const char *key = i == 0 ? root_key("moved") : slot_key("moved", 31 * i + round);
+            const char *key = i == 0 ? store_world_root_key("moved")
+                                     : store_world_slot_key("moved", 31 * i + round);
             unsigned from = tsn_redis_cluster_owner(CLUSTER, key);
             move_slot(tsn_cluster_slot(key), from, (from + 1) % CLUSTER->n);
         }
@@ -194,7 +154,7 @@ static void keys_that_went_ahead_are_asked_for(void **unused)
     store_world_write(store, &state, 1);
     store_world_settle(store);
     /* A reader's lease holds folding back, so that a slot has base, at and two deltas. */
-    const char *root = root_key("ask");
+    const char *root = store_world_root_key("ask");
     const struct tsn_redis_server *node = &CLUSTER->nodes[tsn_redis_cluster_owner(CLUSTER, root)];
     tsn_redis_server_ask(node, "SET tocsin:1:{ask}:reader x EX 600");
     for (uint64_t k = 2; k <= 3; k++) {
@@ -202,7 +162,7 @@ static void keys_that_went_ahead_are_asked_for(void **unused)
         store_world_write(store, &state, k);
     }
     tsn_store_close(store);
-    const char *key = slot_key("ask", 9);
+    const char *key = store_world_slot_key("ask", 9);
     unsigned slot = tsn_cluster_slot(key);
     unsigned from = tsn_redis_cluster_owner(CLUSTER, key);
     unsigned to = (from + 1) % CLUSTER->n;
@@ -222,14 +182,14 @@ static void a_script_waits_until_its_keys_are_together_again(void **unused)
     (void)unused;
     struct tsn_failure failure = {0};
     struct tsn_fake_state state;
-    tsn_store_close(written("again", &state, SMALL));
+    tsn_store_close(store_world_written("again", &state, SMALL));
     struct tsn_config config = store_world_config("again");
     config.redis.timeout_ms = 300;
     struct tsn_store *store = tsn_store_open(&config, store_world.keys, &failure);
     assert_non_null(store);
     assert_true(tsn_store_claim(store, &failure));
-    unsigned slot = tsn_cluster_slot(root_key("again"));
-    unsigned from = tsn_redis_cluster_owner(CLUSTER, root_key("again"));
+    unsigned slot = tsn_cluster_slot(store_world_root_key("again"));
+    unsigned from = tsn_redis_cluster_owner(CLUSTER, store_world_root_key("again"));
     unsigned to = (from + 1) % CLUSTER->n;
     /* The root is there, the reader's lease that a commit looks for is nowhere. */
     tsn_redis_cluster_open_slot(CLUSTER, slot, from, to);
@@ -270,9 +230,9 @@ static void *keep_moving(void *user)
         unsigned to = (from + 1 + i % 2) % CLUSTER->n;
         tsn_redis_cluster_open_slot(CLUSTER, slot, from, to);
         while (tsn_redis_cluster_move_keys(CLUSTER, slot, from, to, 1) > 0) {
-            nap_ms(1);
+            store_world_nap(1);
         }
-        nap_ms(2);
+        store_world_nap(2);
         while (tsn_redis_cluster_move_keys(CLUSTER, slot, from, to, 1) > 0) {
         }
         tsn_redis_cluster_close_slot(CLUSTER, slot, to);
@@ -289,7 +249,7 @@ static void checkpoints_go_on_while_slots_move(void **unused)
     struct tsn_fake_state loaded;
     struct mover mover = {.instance = "moving"};
     pthread_t thread;
-    struct tsn_store *store = written("moving", &state, 20000);
+    struct tsn_store *store = store_world_written("moving", &state, 20000);
     struct tsn_store *reader = store_world_open("moving");
     tsn_fake_state_init(&loaded, state.n, 0);
     assert_int_equal(pthread_create(&thread, NULL, keep_moving, &mover), 0);
