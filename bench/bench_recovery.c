@@ -3,14 +3,15 @@
  *
  *   ./dev bench recovery [--entities N] [--events N] [--seconds N]
  *
- * Starts a redis-server of its own and three processes: one that fills the state,
- * runs with and without checkpoints and is killed by SIGKILL, one that recovers, and
- * this one, which measures. The answer is checked first: the restored state and the
- * alert it gives must be those of the process that died. Then it prints our number,
- * the other's, the ratio. Without --entities it takes what fits the free memory, at
- * most ten million. Kafka is left out: its part is a session time-out and the replay
- * of at most one checkpoint interval. Redis runs without appendonly, so that the
- * disk of the machine is not what is measured.
+ * Starts a redis-server of its own and processes: one that fills the state, runs with
+ * and without checkpoints and is killed by SIGKILL, one that recovers, two that load
+ * again, and this one, which measures and reads the same data with plain hiredis after
+ * each of the three. The answer is checked first: the restored states and the alerts they
+ * give must be those of the process that died, and the plain read must have seen what was
+ * restored. Then it prints our number, the other's, the ratio, each the median. Without --entities
+ * it takes what fits the free memory, at most ten million. Kafka is left out: its part is a session
+ * time-out and the replay of at most one checkpoint interval. Redis runs without appendonly, so
+ * that the disk of the machine is not what is measured.
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -33,7 +34,11 @@
 enum {
     BATCH = 4096,
     DIRTY_PER_S = 50000,
-    PHASES = 5,          /* with and without checkpoints, each */
+    PHASES = 5,   /* with and without checkpoints, each */
+    RESTORES = 3, /* and as many plain reads */
+    ENTITIES_MIN = 100000,
+    EVENTS_MIN = 20,     /* the probe counts to 20 */
+    SECONDS_MIN = 2,     /* a checkpoint a second: a phase must see one whole */
     ENTITY_BYTES = 1400, /* of memory, all processes together */
     PROBE_AMOUNT = 777777,
     WAIT_MS = 600000,
@@ -81,10 +86,15 @@ struct report {
     double without_ns[PHASES], with_ns[PHASES]; /* an event, processor time */
     double without_ms, with_ms;                 /* longest batch, processor time */
     double without_wall_ns[PHASES], with_wall_ns[PHASES];
-    double load_s, alert_at_s;
-    uint64_t loaded;
-    uint64_t digest[2], heirs_digest[2];
-    char alert[256], heirs_alert[256];
+    uint64_t digest[2];
+    char alert[256];
+    double alert_at_s; /* of the first heir */
+    struct restored {
+        double load_s, cpu_s; /* cpu_s: of all its threads */
+        uint64_t records;
+        uint64_t digest[2];
+        char alert[256];
+    } restored[RESTORES];
 };
 
 static struct {
@@ -180,15 +190,22 @@ static uint64_t redis_info(const char *name)
 
 /* ---- the other: a plain pipelined read of all that is stored ------------------------------ */
 
-static double plain_read(uint64_t *records, uint64_t *bytes)
+struct plain {
+    double seconds, cpu_s;
+    uint64_t records, bytes;
+    bool changes; /* some of it is changes not folded yet: records may come twice */
+};
+
+static struct plain plain_read(void)
 {
     enum { AHEAD = 4 };
+    struct plain plain = {0};
     redisContext *redis = redis_connect();
     redisReply *keys = redisCommand(redis, "KEYS tocsin:*}:[bd]:*");
     TSN_MUST(keys && keys->type == REDIS_REPLY_ARRAY);
     double from_s = wall_s();
+    double cpu_from_s = cpu_s();
     size_t asked = 0;
-    *records = *bytes = 0;
     for (size_t taken = 0; taken < keys->elements; taken++) {
         for (; asked < keys->elements && asked < taken + AHEAD; asked++) {
             redisAppendCommand(redis, "HGETALL %s", keys->element[asked]->str);
@@ -196,16 +213,20 @@ static double plain_read(uint64_t *records, uint64_t *bytes)
         void *got = NULL;
         TSN_MUST(redisGetReply(redis, &got) == REDIS_OK && got);
         redisReply *hash = got;
-        *records += hash->elements / 2;
+        plain.records += hash->elements / 2;
         for (size_t i = 0; i < hash->elements; i++) {
-            *bytes += hash->element[i]->len;
+            plain.bytes += hash->element[i]->len;
         }
         freeReplyObject(hash);
     }
-    double seconds = wall_s() - from_s;
+    plain.seconds = wall_s() - from_s;
+    plain.cpu_s = cpu_s() - cpu_from_s;
+    for (size_t i = 0; i < keys->elements; i++) {
+        plain.changes |= strstr(keys->element[i]->str, "}:d:") != NULL;
+    }
     freeReplyObject(keys);
     redisFree(redis);
-    return seconds;
+    return plain;
 }
 
 /* ---- an engine and its store --------------------------------------------------------------- */
@@ -221,6 +242,7 @@ struct life {
     uint64_t sequence;
     uint64_t n_rows;
     double now_ms; /* of events */
+    uint64_t base; /* first entity of the range that changes */
     uint64_t random;
 };
 
@@ -404,10 +426,11 @@ struct pace {
     double cpu_ns, wall_ns;
 };
 
-/* A phase at full speed. Entities come from a range that moves so that DIRTY_PER_S of
- * them change every second at `rate` events/s. Returns what an event took of the engine's
- * thread, in ns of processor time and of the wall clock. */
-static struct pace phase(struct life *life, double rate, bool with, struct cut *cut)
+/* A phase at full speed. Entities come from a range that moves by its own length in a
+ * second, so that DIRTY_PER_S of them change between cuts that are a second apart. Returns
+ * what an event took of the engine's thread, in ns of processor time and of the wall
+ * clock; *covered_s: from its start to its last cut. */
+static struct pace phase(struct life *life, bool with, struct cut *cut, double *covered_s)
 {
     double start_s = wall_s();
     double cut_s = start_s;
@@ -418,9 +441,9 @@ static struct pace phase(struct life *life, double rate, bool with, struct cut *
     bool cutting = false;
     bool begins = false;
     bool writing = false;
-    uint64_t hot = DIRTY_PER_S < bench.entities ? DIRTY_PER_S : bench.entities;
+    const uint64_t hot = DIRTY_PER_S / 2;
     while (wall_s() - start_s < (double)bench.seconds) {
-        uint64_t base = (uint64_t)((double)life->n_rows * DIRTY_PER_S / rate);
+        uint64_t base = life->base + (uint64_t)((wall_s() - start_s) * (double)hot);
         while (life->batch->n < BATCH) {
             life->now_ms += 0.05;
             pay(life, (base + next_random(life) % hot) % bench.entities);
@@ -453,6 +476,8 @@ static struct pace phase(struct life *life, double rate, bool with, struct cut *
         busy_cpu_s += cpu_s() - cpu_from_s;
         tsn_output_clear(&life->out);
     }
+    life->base += (uint64_t)((wall_s() - start_s) * (double)hot);
+    *covered_s += cut_s - start_s;
     while (cutting && !cut_some(life, cut, begins, false)) {
         begins = false;
     }
@@ -470,27 +495,29 @@ static void phases(struct life *life)
 {
     struct cut cut = {.store = life->store};
     struct cut rest = {.store = life->store};
-    double rate = 1e9 / phase(life, 1e6, false, &cut).wall_ns;
+    double covered_s = 0;
+    phase(life, false, &cut, &(double){0}); /* warms up */
     for (int p = 0; p < PHASES; p++) {
-        struct pace pace = phase(life, rate, false, &cut);
+        struct pace pace = phase(life, false, &cut, &(double){0});
         report->without_ns[p] = pace.cpu_ns;
         report->without_wall_ns[p] = pace.wall_ns;
         cut_all(life, &rest, false); /* what the phase without left dirty is not counted */
         begin(life, false);
         written(life, WAIT_MS);
         uint64_t sent = redis_info("total_net_input_bytes");
-        uint64_t n = cut.n;
-        double from_s = wall_s();
-        pace = phase(life, rate, true, &cut);
+        pace = phase(life, true, &cut, &covered_s);
         report->with_ns[p] = pace.cpu_ns;
         report->with_wall_ns[p] = pace.wall_ns;
-        report->dirty_per_s += (double)(cut.n - n) / (wall_s() - from_s) / PHASES;
+        report->sent_bytes += redis_info("total_net_input_bytes") - sent;
         cut_all(life, &rest, false);
         begin(life, false);
         written(life, WAIT_MS);
-        report->sent_bytes += redis_info("total_net_input_bytes") - sent;
-        report->n_dirty = cut.n;
     }
+    if (cut.n == 0) {
+        give_up("not one checkpoint was cut in its phases: give more --seconds");
+    }
+    report->n_dirty = cut.n;
+    report->dirty_per_s = (double)cut.n / covered_s;
     report->dirty_bytes = cut.bytes;
     report->incremental = cut.stall;
 }
@@ -523,23 +550,34 @@ static _Noreturn void live(void)
     }
 }
 
-static _Noreturn void inherit(double killed_s)
+static void count_records(void *user, unsigned percent, uint64_t records, uint64_t bytes)
+{
+    (void)percent;
+    (void)bytes;
+    *(uint64_t *)user = records;
+}
+
+static _Noreturn void inherit(struct restored *restored, double killed_s)
 {
     struct life life;
     struct tsn_failure failure = {0};
     struct tsn_checkpoint_meta meta;
     life_begin(&life);
+    tsn_store_watch(life.store, count_records, &restored->records);
     double from_s = wall_s();
+    double cpu_from_s = clock_s(CLOCK_PROCESS_CPUTIME_ID);
     if (!tsn_store_load(life.store, life.eng, &meta, &failure)) {
         give_up(failure.text);
     }
-    report->load_s = wall_s() - from_s;
-    report->loaded = tsn_engine_counts(life.eng).entities;
+    restored->load_s = wall_s() - from_s;
+    restored->cpu_s = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_from_s;
     life.now_ms = (double)tsn_engine_newest(life.eng);
     life.n_rows = report->n_rows;
-    probe(&life, report->heirs_alert, sizeof report->heirs_alert);
-    report->alert_at_s = wall_s() - killed_s;
-    digest(&life, report->heirs_digest);
+    probe(&life, restored->alert, sizeof restored->alert);
+    if (killed_s > 0) {
+        report->alert_at_s = wall_s() - killed_s;
+    }
+    digest(&life, restored->digest);
     exit(0);
 }
 
@@ -552,36 +590,56 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *values)
+static double median(double *values, int n)
 {
-    qsort(values, PHASES, sizeof *values, by_size);
-    return values[PHASES / 2];
+    qsort(values, (size_t)n, sizeof *values, by_size);
+    return values[n / 2];
 }
 
-static void check(void)
+static void check(const struct restored *restored, const struct plain *plain)
 {
-    if (strcmp(report->alert, report->heirs_alert) != 0) {
-        fprintf(stderr, "bench recovery: before: %s\nafter:  %s\n", report->alert,
-                report->heirs_alert);
+    if (strcmp(report->alert, restored->alert) != 0) {
+        fprintf(stderr, "bench recovery: before: %s\nafter:  %s\n", report->alert, restored->alert);
         give_up("the first alert after the restore is another");
     }
-    if (memcmp(report->digest, report->heirs_digest, sizeof report->digest) != 0) {
+    if (memcmp(report->digest, restored->digest, sizeof report->digest) != 0) {
         give_up("the restored state is another");
     }
-    printf("checked      state and first alert after the restore are those before the kill\n");
+    if (plain->records < restored->records ||
+        (!plain->changes && plain->records != restored->records)) {
+        give_up("the plain read saw other records than were restored");
+    }
 }
 
-static void say(void)
+static void say_restore(const struct plain *plain)
 {
-    uint64_t records;
-    uint64_t bytes;
-    double plain_s = plain_read(&records, &bytes);
+    double ours_s[RESTORES];
+    double ours_cpu_s[RESTORES];
+    double plain_s[RESTORES];
+    double plain_cpu_s[RESTORES];
+    for (int i = 0; i < RESTORES; i++) {
+        ours_s[i] = report->restored[i].load_s;
+        ours_cpu_s[i] = report->restored[i].cpu_s;
+        plain_s[i] = plain[i].seconds;
+        plain_cpu_s[i] = plain[i].cpu_s;
+    }
+    double ours = (double)report->restored[0].records / median(ours_s, RESTORES);
+    double other = (double)plain->records / median(plain_s, RESTORES);
+    printf("restore      %.0f records/s; plain pipelined read %.0f records/s (%.0f MB/s): ratio "
+           "%.2f (floor 0.70)\n",
+           ours, other, (double)plain->bytes / median(plain_s, RESTORES) / 1e6, ours / other);
+    printf(
+        "             %.2f us of processors a record; plain read %.2f; Redis's own not counted\n",
+        median(ours_cpu_s, RESTORES) * 1e6 / (double)report->restored[0].records,
+        median(plain_cpu_s, RESTORES) * 1e6 / (double)plain->records);
+}
+
+static void say(const struct plain *plain)
+{
     double n = (double)report->entities;
-    double without_ns = median(report->without_ns);
-    double with_ns = median(report->with_ns);
-    double ours = (double)report->loaded / report->load_s;
-    double other = (double)records / plain_s;
-    check();
+    double without_ns = median(report->without_ns, PHASES);
+    double with_ns = median(report->with_ns, PHASES);
+    printf("checked      state and first alert after each restore are those before the kill\n");
     printf("state        %" PRIu64 " entities, %" PRIu64 " events in their windows\n",
            report->entities, report->rows);
     printf("memory       %.0f bytes an entity; in Redis %.0f\n", (double)report->state_bytes / n,
@@ -597,14 +655,12 @@ static void say(void)
     printf("             %.2f bytes sent a dirty byte (%.0f bytes a dirty entity)\n",
            (double)report->sent_bytes / (double)report->dirty_bytes,
            (double)report->dirty_bytes / (double)report->n_dirty);
-    double with_wall_ns = median(report->with_wall_ns);
-    double without_wall_ns = median(report->without_wall_ns);
+    double with_wall_ns = median(report->with_wall_ns, PHASES);
+    double without_wall_ns = median(report->without_wall_ns, PHASES);
     printf("throughput   %.0f ns an event with checkpoints, %.0f without: ratio %.2f (floor 0.90; "
            "%.2f by the wall clock)\n",
            with_ns, without_ns, without_ns / with_ns, without_wall_ns / with_wall_ns);
-    printf("restore      %.0f records/s; plain pipelined read %.0f records/s (%.0f MB/s): ratio "
-           "%.2f (floor 0.70)\n",
-           ours, other, (double)bytes / plain_s / 1e6, ours / other);
+    say_restore(plain);
     printf("kill -9      first correct alert after %.2f s\n", report->alert_at_s);
 }
 
@@ -640,16 +696,30 @@ static void read_arguments(int argc, char **argv)
         for (size_t o = 0; o < sizeof options / sizeof options[0]; o++) {
             value = strcmp(argv[i], options[o].name) == 0 ? options[o].value : value;
         }
-        if (!value || i + 1 == argc || strtoull(argv[i + 1], NULL, 10) == 0) {
+        const char *digits = i + 1 < argc ? argv[i + 1] : "";
+        if (!value || digits[0] == '\0' || strspn(digits, "0123456789") != strlen(digits) ||
+            strlen(digits) > 9) {
             fprintf(stderr, "usage: bench_recovery [--entities N] [--events N] [--seconds N]\n");
             exit(2);
         }
-        *value = strtoull(argv[i + 1], NULL, 10);
-    }
-    if (bench.events < 20) {
-        give_up("--events is at least 20: the probe counts to 20");
+        *value = strtoull(digits, NULL, 10);
     }
     bench.entities = bench.entities ? bench.entities : as_many_as_fit();
+    static const struct {
+        uint64_t *value, least;
+        const char *why;
+    } floors[] = {
+        {&bench.entities, ENTITIES_MIN,
+         "--entities is at least 100000: 50,000 of them are to change every second"},
+        {&bench.events, EVENTS_MIN, "--events is at least 20: the probe counts to 20"},
+        {&bench.seconds, SECONDS_MIN,
+         "--seconds is at least 2: checkpoints are a second apart, and a phase must see one"},
+    };
+    for (size_t i = 0; i < sizeof floors / sizeof floors[0]; i++) {
+        if (*floors[i].value < floors[i].least) {
+            give_up(floors[i].why);
+        }
+    }
 }
 
 /* Waits for a child to say something, or to end badly. */
@@ -685,15 +755,20 @@ int main(int argc, char **argv)
     double killed_s = wall_s();
     kill(first, SIGKILL);
     waitpid(first, NULL, 0);
-    pid_t second = fork();
-    if (second == 0) {
-        inherit(killed_s);
+    struct plain plain[RESTORES];
+    for (int i = 0; i < RESTORES; i++) {
+        pid_t heir = fork();
+        if (heir == 0) {
+            inherit(&report->restored[i], i == 0 ? killed_s : 0);
+        }
+        int status;
+        waitpid(heir, &status, 0);
+        if (status != 0) {
+            give_up("the process that recovers failed");
+        }
+        plain[i] = plain_read();
+        check(&report->restored[i], &plain[i]);
     }
-    int status;
-    waitpid(second, &status, 0);
-    if (status != 0) {
-        give_up("the process that recovers failed");
-    }
-    say();
+    say(plain);
     return 0;
 }

@@ -414,6 +414,18 @@ static bool clock_load(struct tsn_engine *eng, const struct tsn_snapshot_record 
     return true;
 }
 
+void tsn_snapshot_expect(struct tsn_engine *eng, uint64_t n)
+{
+    tsn_table_reserve(&eng->features.entities, n);
+}
+
+void tsn_snapshot_ahead(struct tsn_engine *eng, const struct tsn_snapshot_record *record)
+{
+    if (record->section == TSN_SNAPSHOT_ENTITY) {
+        tsn_table_prefetch(&eng->features.entities, tsn_snapshot_entity_key(record->key));
+    }
+}
+
 bool tsn_snapshot_load(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
                        const char **why)
 {

@@ -176,6 +176,10 @@ void tsn_engine_saved(struct tsn_engine *eng);
 /* Loads one record into an engine that has processed no rows yet. False with a
  * reason in *why (static text) if it cannot be read: then the engine must be
  * thrown away. */
+/* Before many of them: about how many come, and that this one comes soon. They cost
+ * memory accesses, and change nothing. */
+void tsn_snapshot_expect(struct tsn_engine *eng, uint64_t n);
+void tsn_snapshot_ahead(struct tsn_engine *eng, const struct tsn_snapshot_record *record);
 bool tsn_snapshot_load(struct tsn_engine *eng, const struct tsn_snapshot_record *record,
                        const char **why);
 

@@ -31,6 +31,8 @@ enum {
     NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
 };
 
+_Static_assert((int)NONCE_BYTES == (int)TSN_SEAL_NONCE,
+               "the door states where the sealed bytes begin");
 _Static_assert(NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES == TSN_SEAL_OVERHEAD,
                "the door states the overhead");
 _Static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == TSN_KEYS_BYTES, "one key size");

@@ -13,7 +13,7 @@
 
 struct tsn_keys;
 
-enum { TSN_KEYS_BYTES = 32, TSN_SEAL_OVERHEAD = 40 };
+enum { TSN_KEYS_BYTES = 32, TSN_SEAL_NONCE = 24, TSN_SEAL_OVERHEAD = 40 };
 
 /* path: 64 hex digits (with or without a newline) or 32 raw bytes, readable by the
  * owner only. NULL on failure. */
@@ -33,7 +33,8 @@ void tsn_keys_hash(const struct tsn_keys *keys, const char *purpose, const void 
  * authenticated with it. out has room for len + TSN_SEAL_OVERHEAD. */
 size_t tsn_keys_seal(const struct tsn_keys *keys, const void *context, size_t context_len,
                      const void *plain, size_t len, uint8_t *out);
-/* False if it was not sealed by this key in this context. out: len - OVERHEAD. */
+/* False if it was not sealed by this key in this context. out: len - OVERHEAD; may be
+ * sealed + TSN_SEAL_NONCE: then it is opened in place. */
 bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t context_len,
                    const void *sealed, size_t len, uint8_t *out);
 

@@ -4,11 +4,12 @@
 
 #include "connectors/store/root.h"
 
-/* Streams every record of the checkpoint that `root` names into the reader. CONFIG
- * when slots do not fit the root, RETRY when the root moved meanwhile. Keeps the
- * reader's lease `token` renewed. */
+/* Streams every record of the checkpoint that `root` names into the taker, in this
+ * thread. CONFIG when slots do not fit the root, RETRY when the root moved meanwhile:
+ * records may have been given before that was seen. Keeps the reader's lease `token`
+ * renewed. */
 bool tsn_load(struct tsn_root_place *place, const struct tsn_root *root, const char *token,
-              tsn_store_reader *reader, void *user, tsn_store_watcher *watcher, void *watcher_user,
+              const struct tsn_store_taker *taker, tsn_store_watcher *watcher, void *watcher_user,
               struct tsn_failure *failure);
 
 #endif

@@ -212,7 +212,7 @@ void tsn_store_watch(struct tsn_store *store, tsn_store_watcher *watcher, void *
     store->watcher_user = user;
 }
 
-static bool read_all(struct tsn_store *store, tsn_store_reader *reader, void *user,
+static bool read_all(struct tsn_store *store, const struct tsn_store_taker *taker,
                      struct tsn_checkpoint_meta *meta, struct tsn_failure *failure)
 {
     tsn_layout_id token;
@@ -226,7 +226,7 @@ static bool read_all(struct tsn_store *store, tsn_store_reader *reader, void *us
     }
     bool ok = true;
     if (store->next.last[0] != '\0') {
-        ok = tsn_load(&store->place, &store->next, token, reader, user, store->watcher,
+        ok = tsn_load(&store->place, &store->next, token, taker, store->watcher,
                       store->watcher_user, failure);
     }
     if (ok) {
@@ -243,13 +243,20 @@ static bool read_all(struct tsn_store *store, tsn_store_reader *reader, void *us
     return ok;
 }
 
-bool tsn_store_read(struct tsn_store *store, tsn_store_reader *reader, void *user,
+bool tsn_store_take(struct tsn_store *store, const struct tsn_store_taker *taker,
                     struct tsn_checkpoint_meta *meta, struct tsn_failure *failure)
 {
     pthread_mutex_lock(&store->io);
-    bool ok = read_all(store, reader, user, meta, failure);
+    bool ok = read_all(store, taker, meta, failure);
     pthread_mutex_unlock(&store->io);
     return ok;
+}
+
+bool tsn_store_read(struct tsn_store *store, tsn_store_reader *reader, void *user,
+                    struct tsn_checkpoint_meta *meta, struct tsn_failure *failure)
+{
+    const struct tsn_store_taker taker = {.reader = reader, .user = user};
+    return tsn_store_take(store, &taker, meta, failure);
 }
 
 static bool claim(struct tsn_store *store, struct tsn_failure *failure)

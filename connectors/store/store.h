@@ -73,6 +73,18 @@ typedef bool tsn_store_reader(void *user, const struct tsn_snapshot_record *reco
 bool tsn_store_read(struct tsn_store *store, tsn_store_reader *reader, void *user,
                     struct tsn_checkpoint_meta *meta, struct tsn_failure *failure);
 
+/* Who takes what a load reads, all in the caller's thread. */
+struct tsn_store_taker {
+    tsn_store_reader *reader;
+    /* or NULL: this record comes soon, unless the load fails: a prefetch. */
+    void (*ahead)(void *user, const struct tsn_snapshot_record *record);
+    /* or NULL: about how many records come in all; called once, early. */
+    void (*expect)(void *user, uint64_t records);
+    void *user;
+};
+bool tsn_store_take(struct tsn_store *store, const struct tsn_store_taker *taker,
+                    struct tsn_checkpoint_meta *meta, struct tsn_failure *failure);
+
 /* How far a load is, called about once a percent; NULL for none. */
 typedef void tsn_store_watcher(void *user, unsigned percent, uint64_t records, uint64_t bytes);
 void tsn_store_watch(struct tsn_store *store, tsn_store_watcher *watcher, void *user);

@@ -50,9 +50,8 @@ static void slot_put(struct tsn_table_slot *slots, uint64_t mask, struct tsn_key
     slots[i] = (struct tsn_table_slot){.tag = (uint32_t)key.hi, .number = number + 1};
 }
 
-static void grow(struct tsn_table *table)
+static void grow(struct tsn_table *table, uint64_t n)
 {
-    uint64_t n = (table->mask + 1) * 2;
     struct tsn_table_slot *slots = slots_new(n);
     for (uint64_t i = 0; i <= table->mask; i++) {
         if (table->slots[i].number) {
@@ -95,11 +94,23 @@ static uint32_t number_take(struct tsn_table *table)
     return table->n_numbers++;
 }
 
+void tsn_table_reserve(struct tsn_table *table, uint64_t n)
+{
+    uint64_t slots = table->mask + 1;
+    uint64_t records = n < UINT32_MAX / 2 ? table->n + n : 0;
+    while (records * 8 > slots * 5) {
+        slots *= 2;
+    }
+    if (slots > table->mask + 1) {
+        grow(table, slots);
+    }
+}
+
 void *tsn_table_add(struct tsn_table *table, struct tsn_key key, uint32_t *number)
 {
     TSN_MUST(key.lo | key.hi);
     if (((uint64_t)table->n + 1) * 8 > (table->mask + 1) * 5) {
-        grow(table);
+        grow(table, (table->mask + 1) * 2);
     }
     uint32_t at = number_take(table);
     void *record = tsn_table_record(table, at);

@@ -109,6 +109,10 @@ static inline uint32_t tsn_table_number(const struct tsn_table *table, struct ts
     }
 }
 
+/* Room for about so many records more, so that the slots grow once. A hint: what does
+ * not come costs memory until the end. */
+void tsn_table_reserve(struct tsn_table *table, uint64_t n);
+
 /* A new zeroed record with this key, which must not be there yet. */
 void *tsn_table_add(struct tsn_table *table, struct tsn_key key, uint32_t *number);
 

@@ -43,35 +43,13 @@ void tsn_snapshot_put_u64(struct tsn_snapshot_bytes *bytes, uint64_t value)
     tsn_snapshot_put(bytes, p, sizeof p);
 }
 
-const uint8_t *tsn_snapshot_get(struct tsn_snapshot_reader *reader, size_t n)
-{
-    if (reader->wrong || reader->left < n) {
-        reader->wrong = true;
-        return NULL;
-    }
-    const uint8_t *p = reader->p;
-    reader->p += n;
-    reader->left -= n;
-    return p;
-}
-
 uint8_t tsn_snapshot_get_u8(struct tsn_snapshot_reader *reader)
 {
     const uint8_t *p = tsn_snapshot_get(reader, 1);
     return p ? *p : 0;
 }
 
-uint64_t tsn_snapshot_get_u64(struct tsn_snapshot_reader *reader)
-{
-    const uint8_t *p = tsn_snapshot_get(reader, 8);
-    uint64_t value = 0;
-    for (int i = 0; p && i < 8; i++) {
-        value |= (uint64_t)p[i] << (8 * i);
-    }
-    return value;
-}
-
-uint64_t tsn_snapshot_get_count(struct tsn_snapshot_reader *reader)
+uint64_t tsn_snapshot_get_long(struct tsn_snapshot_reader *reader)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -86,12 +64,6 @@ uint64_t tsn_snapshot_get_count(struct tsn_snapshot_reader *reader)
     }
     reader->wrong = true;
     return 0;
-}
-
-int64_t tsn_snapshot_get_signed(struct tsn_snapshot_reader *reader)
-{
-    uint64_t value = tsn_snapshot_get_count(reader);
-    return (int64_t)((value >> 1) ^ (value & 1 ? UINT64_MAX : 0));
 }
 
 uint64_t tsn_snapshot_get_items(struct tsn_snapshot_reader *reader, size_t item_bytes)

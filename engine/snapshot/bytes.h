@@ -53,11 +53,58 @@ struct tsn_snapshot_reader {
 };
 
 /* n bytes in place, or NULL when there are fewer. */
-const uint8_t *tsn_snapshot_get(struct tsn_snapshot_reader *reader, size_t n);
+static inline const uint8_t *tsn_snapshot_get(struct tsn_snapshot_reader *reader, size_t n)
+{
+    if (reader->wrong || reader->left < n) {
+        reader->wrong = true;
+        return NULL;
+    }
+    const uint8_t *p = reader->p;
+    reader->p += n;
+    reader->left -= n;
+    return p;
+}
 uint8_t tsn_snapshot_get_u8(struct tsn_snapshot_reader *reader);
-uint64_t tsn_snapshot_get_u64(struct tsn_snapshot_reader *reader);
-uint64_t tsn_snapshot_get_count(struct tsn_snapshot_reader *reader);
-int64_t tsn_snapshot_get_signed(struct tsn_snapshot_reader *reader);
+static inline uint64_t tsn_snapshot_get_u64(struct tsn_snapshot_reader *reader)
+{
+    const uint8_t *p = tsn_snapshot_get(reader, 8);
+    uint64_t value = 0;
+    for (int i = 0; p && i < 8; i++) {
+        value |= (uint64_t)p[i] << (8 * i);
+    }
+    return value;
+}
+/* A count of any length, near the end as well. */
+uint64_t tsn_snapshot_get_long(struct tsn_snapshot_reader *reader);
+/* Most of a load: of one to three bytes, with no more than one look at the end. */
+static inline uint64_t tsn_snapshot_get_count(struct tsn_snapshot_reader *reader)
+{
+    const uint8_t *p = reader->p;
+    if (reader->left < 3 || reader->wrong) {
+        return tsn_snapshot_get_long(reader);
+    }
+    uint64_t value = p[0] & 0x7f;
+    size_t n = 1;
+    if (p[0] & 0x80) {
+        value |= (uint64_t)(p[1] & 0x7f) << 7;
+        n = 2;
+        if (p[1] & 0x80) {
+            value |= (uint64_t)(p[2] & 0x7f) << 14;
+            n = 3;
+            if (p[2] & 0x80) {
+                return tsn_snapshot_get_long(reader);
+            }
+        }
+    }
+    reader->p += n;
+    reader->left -= n;
+    return value;
+}
+static inline int64_t tsn_snapshot_get_signed(struct tsn_snapshot_reader *reader)
+{
+    uint64_t value = tsn_snapshot_get_count(reader);
+    return (int64_t)((value >> 1) ^ (value & 1 ? UINT64_MAX : 0));
+}
 /* A count of things that take at least item_bytes each: more than the rest can
  * hold is wrong, so a loader never allocates by a lie. */
 uint64_t tsn_snapshot_get_items(struct tsn_snapshot_reader *reader, size_t item_bytes);

@@ -180,20 +180,35 @@ static bool row_get(struct tsn_snapshot_reader *reader, struct tsn_features *fea
     return right && !reader->wrong && (!stream->layout.has_bits || (row[1] & ~known) == 0);
 }
 
+/* Of a row, at least. */
+static size_t row_bytes(const struct tsn_plan_stream *stream)
+{
+    size_t bytes = 1 + (size_t)stream->layout.has_bits;
+    for (int v = 0; v < stream->n_values; v++) {
+        enum tsn_window_kind kind = stream->values[v].kind;
+        bytes += kind == TSN_WINDOW_HASH || kind == TSN_WINDOW_DOUBLE ? sizeof(uint64_t) : 1;
+    }
+    return bytes;
+}
+
 static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
                                  const struct tsn_plan_stream *stream)
 {
-    struct tsn_cell *cell = tsn_cell_new(&stream->layout, &feat->pool);
-    uint64_t n = tsn_snapshot_get_items(reader, 1);
+    const struct tsn_window_layout *layout = &stream->layout;
+    uint64_t n = tsn_snapshot_get_items(reader, row_bytes(stream));
+    struct tsn_cell *cell = tsn_cell_for(layout, &feat->pool, n);
+    struct tsn_snapshot_reader at = *reader; /* one that stays in registers */
+    uint64_t *row = cell->words;
     int64_t time_ms = 0;
-    for (uint64_t i = 0; i < n && !reader->wrong; i++) {
-        int64_t step_ms = tsn_snapshot_get_signed(reader);
-        reader->wrong |= __builtin_add_overflow(time_ms, step_ms, &time_ms) || (i && step_ms < 0);
-        feat->row[0] = (uint64_t)time_ms;
-        bool right = row_get(reader, feat, stream, feat->row);
-        tsn_cell_write(&cell, &stream->layout, &feat->pool, feat->row, INT64_MIN);
-        reader->wrong |= !right;
+    for (uint64_t i = 0; i < n && !at.wrong; i++, row += layout->stride) {
+        int64_t step_ms = tsn_snapshot_get_signed(&at);
+        at.wrong |= __builtin_add_overflow(time_ms, step_ms, &time_ms) || (i && step_ms < 0);
+        row[0] = (uint64_t)time_ms;
+        at.wrong |= !row_get(&at, feat, stream, row);
+        cell->n++;
     }
+    *reader = at;
+    tsn_cell_filled(cell, layout, &feat->pool);
     feat->n_rows += cell->n;
     return cell;
 }

@@ -33,6 +33,20 @@ struct tsn_cell *tsn_cell_new(const struct tsn_window_layout *layout, struct tsn
     return block_new(layout, pool, ROWS_FIRST);
 }
 
+struct tsn_cell *tsn_cell_for(const struct tsn_window_layout *layout, struct tsn_pool *pool,
+                              uint64_t n)
+{
+    return block_new(layout, pool, n < ROWS_FIRST ? ROWS_FIRST : n + 1);
+}
+
+void tsn_cell_filled(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool)
+{
+    if (cell->n > TSN_WINDOW_SCAN_MAX) {
+        tsn_runs_new(cell, layout, pool);
+    }
+}
+
 void tsn_cell_row_free(const struct tsn_window_layout *layout, struct tsn_pool *pool,
                        const uint64_t *row)
 {

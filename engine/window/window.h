@@ -114,6 +114,13 @@ static inline const uint64_t *tsn_cell_row(const struct tsn_cell *cell,
 
 /* An empty cell. Freed with tsn_cell_free. */
 struct tsn_cell *tsn_cell_new(const struct tsn_window_layout *layout, struct tsn_pool *pool);
+/* A cell about to be filled from outside with n rows in time order: the caller writes
+ * each behind the last one, as tsn_cell_write has them, and counts them in cell->n; then
+ * says tsn_cell_filled. Room for one more is left. */
+struct tsn_cell *tsn_cell_for(const struct tsn_window_layout *layout, struct tsn_pool *pool,
+                              uint64_t n);
+void tsn_cell_filled(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                     struct tsn_pool *pool);
 void tsn_cell_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                    struct tsn_pool *pool);
 

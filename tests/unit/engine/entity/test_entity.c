@@ -51,6 +51,29 @@ static void a_table_finds_what_was_added_and_not_what_was_removed(void **state)
     tsn_table_end(&table);
 }
 
+static void a_table_with_room_reserved_does_not_grow_and_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct tsn_table table;
+    uint32_t number;
+    tsn_table_init(&table);
+    for (uint32_t i = 0; i < 500; i++) {
+        tsn_table_add(&table, key_at(i), &number);
+    }
+    tsn_table_reserve(&table, 99500);
+    uint64_t mask = table.mask;
+    for (uint32_t i = 500; i < 100000; i++) {
+        tsn_table_add(&table, key_at(i), &number);
+    }
+    assert_int_equal(table.mask, mask);
+    tsn_table_reserve(&table, 0);
+    assert_int_equal(table.mask, mask);
+    for (uint32_t i = 0; i < 100000; i++) {
+        assert_non_null(tsn_table_find(&table, key_at(i)));
+    }
+    tsn_table_end(&table);
+}
+
 static void an_entity_holds_any_number_of_cells(void **state)
 {
     (void)state;
@@ -219,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_finds_what_was_added_and_not_what_was_removed),
+        cmocka_unit_test(a_table_with_room_reserved_does_not_grow_and_keeps_what_it_has),
         cmocka_unit_test(an_entity_holds_any_number_of_cells),
         cmocka_unit_test(the_entry_silent_longest_is_always_on_top),
         cmocka_unit_test(keys_compare_by_type_and_value),

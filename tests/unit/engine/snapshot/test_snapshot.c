@@ -64,18 +64,25 @@ static void store_free(struct store *store)
     *store = (struct store){0};
 }
 
-/* Loads everything, from the last record to the first or the other way round. */
+/* Loads everything, from the last record to the first, or the other way round and with
+ * all that is said beforehand of records to come. */
 static struct tsn_engine *store_load(const struct store *store, const struct tsn_program *prog,
                                      bool backwards)
 {
     struct tsn_engine_settings settings = tsn_model_settings();
     struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    if (!backwards) {
+        tsn_snapshot_expect(eng, store->n * 3);
+    }
     for (size_t i = 0; i < store->n; i++) {
         const struct kept *kept = &store->records[backwards ? store->n - 1 - i : i];
         struct tsn_snapshot_record record = {
             .section = kept->section, .bytes = kept->bytes, .len = kept->len};
         const char *why = "?";
         memcpy(record.key, kept->key, 16);
+        if (!backwards) {
+            tsn_snapshot_ahead(eng, &record);
+        }
         if (kept->bytes && !tsn_snapshot_load(eng, &record, &why)) {
             fail_msg("section %d: %s", (int)kept->section, why);
         }

@@ -1,0 +1,62 @@
+#include "connectors/store/chunk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules/must/must.h"
+
+void tsn_chunk_reset(struct tsn_chunk *chunk, unsigned slot)
+{
+    if (chunk->cap > 4 * (size_t)TSN_CHUNK_BYTES) {
+        tsn_chunk_free(chunk);
+    }
+    chunk->slot = slot;
+    chunk->last = false;
+    chunk->n = chunk->n_bad = chunk->used = 0;
+}
+
+void tsn_chunk_free(struct tsn_chunk *chunk)
+{
+    free(chunk->bytes);
+    chunk->bytes = NULL;
+    chunk->cap = 0;
+}
+
+void tsn_chunk_add(struct tsn_chunk *chunk, const uint8_t field[TSN_LAYOUT_FIELD],
+                   const void *sealed, size_t len)
+{
+    TSN_MUST(!tsn_chunk_full(chunk));
+    size_t need = chunk->used + TSN_LAYOUT_FIELD + len;
+    if (need > chunk->cap) {
+        chunk->cap = need > TSN_CHUNK_BYTES ? need + need / 4 : TSN_CHUNK_BYTES;
+        chunk->bytes = realloc(chunk->bytes, chunk->cap);
+        TSN_MUST_ALLOC(chunk->bytes);
+    }
+    memcpy(chunk->bytes + chunk->used, field, TSN_LAYOUT_FIELD);
+    memcpy(chunk->bytes + chunk->used + TSN_LAYOUT_FIELD, sealed, len);
+    chunk->records[chunk->n++] = (struct tsn_chunk_record){.at = chunk->used, .len = len};
+    chunk->used = need;
+}
+
+void tsn_chunk_open(struct tsn_chunk *chunk, const struct tsn_layout *layout,
+                    const struct tsn_keys *keys)
+{
+    static const uint8_t no_field[TSN_LAYOUT_FIELD];
+    char context[TSN_LAYOUT_KEY_MAX];
+    size_t context_len = tsn_layout_context(layout, chunk->slot, no_field, context);
+    char *field = context + context_len - TSN_LAYOUT_FIELD;
+    size_t i = 0;
+    for (; i < chunk->n; i++) {
+        struct tsn_chunk_record *record = &chunk->records[i];
+        uint8_t *sealed = chunk->bytes + record->at + TSN_LAYOUT_FIELD;
+        memcpy(field, chunk->bytes + record->at, TSN_LAYOUT_FIELD);
+        if (record->len < TSN_SEAL_OVERHEAD + TSN_LAYOUT_HEADER ||
+            !tsn_keys_open(keys, context, context_len, sealed, record->len,
+                           sealed + TSN_SEAL_NONCE)) {
+            break;
+        }
+        record->plain = sealed + TSN_SEAL_NONCE;
+        record->len -= TSN_SEAL_OVERHEAD;
+    }
+    chunk->n_bad = i;
+}
