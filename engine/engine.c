@@ -247,6 +247,12 @@ void tsn_engine_rows(struct tsn_engine *eng, const struct tsn_batch *batch, stru
     tsn_features_evict(&eng->features, batch->n * EVICT_LOOKS + EVICT_LEAST, eng->newest_ms);
 }
 
+void tsn_engine_tidy(struct tsn_engine *eng)
+{
+    TSN_MUST(!eng->features.cut.runs);
+    tsn_features_sweep(&eng->features, UINT32_MAX, eng->newest_ms);
+}
+
 static tsn_event_ms later(tsn_event_ms a, tsn_event_ms b)
 {
     return a > b ? a : b;

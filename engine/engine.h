@@ -173,6 +173,12 @@ bool tsn_engine_admit(struct tsn_engine *eng, const struct tsn_snapshot_record *
 /* What the last cut gave, and all before it, is in the store. The cut is complete. */
 void tsn_engine_saved(struct tsn_engine *eng);
 
+/* Frees at once what is otherwise freed little by little: what no row in time can read any
+ * more, as of E. Changes no value. How many entities remain then depends on the rows alone,
+ * not on how they came in batches (entries do: sets are thinned when their logs grow).
+ * While no cut is under way. O(entities). */
+void tsn_engine_tidy(struct tsn_engine *eng);
+
 /* Loads one record into an engine that has processed no rows yet. False with a
  * reason in *why (static text) if it cannot be read: then the engine must be
  * thrown away. */

@@ -312,6 +312,7 @@ bool tsn_file_replay(const struct tsn_file_replay *replay, struct tsn_file_resul
     if (ok) {
         open_engine(&run);
         ok = (merge(&run) || result->stopped) && flush(&run);
+        tsn_engine_tidy(run.eng);
         result->counts = tsn_engine_counts(run.eng);
         for (size_t i = 0; i < run.n; i++) {
             result->records += run.inputs[i].n_records;

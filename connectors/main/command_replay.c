@@ -227,8 +227,8 @@ static void print_summary(const struct tsn_program *prog, const struct tsn_file_
             " duplicates, %" PRIu64 " rejects\n",
             result->records, seconds, (double)result->records / (seconds + 1e-9), counts->accepted,
             counts->duplicates, rejects);
-    fprintf(stderr, "%" PRIu64 " late, %" PRIu64 " too late; %" PRIu64 " entities\n", counts->late,
-            counts->too_late, counts->entities);
+    fprintf(stderr, "%" PRIu64 " late, %" PRIu64 " too late; %" PRIu64 " entities in the windows\n",
+            counts->late, counts->too_late, counts->entities);
     if (counts->sets_full) {
         fprintf(stderr,
                 "%10" PRIu64 "  times 'for_each' met a set with more members than its 'max': the "

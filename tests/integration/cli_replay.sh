@@ -52,6 +52,20 @@ for rows in 1 64; do
     done
 done
 
+# What is left in the windows is a number of the input, not of when memory was swept.
+awk 'BEGIN { for (i = 0; i < 4000; i++)
+    printf "{\"t\":%.0f,\"ref\":\"s%d\",\"a\":\"X%d\",\"b\":\"A%d\"}\n", 1.7e12 + i * 20000, i, i, i }' >"$dir/silent"
+for rows in 1 64 4096; do
+    replay "$dir/left-$rows" --batch $rows --input "calls=$dir/silent"
+    grep -o '[0-9]* entities in the windows' "$dir/left-$rows/stderr" >>"$dir/left"
+done
+left=$(sort "$dir/left" | uniq -c | xargs)
+case $left in
+"3 0 "*) not_ok "some entities are left in the windows" "$left" ;;
+"3 "*) ok "entities left in the windows are the same for batches of 1, 64 and 4096 ($left)" ;;
+*) not_ok "entities left in the windows are the same for batches of 1, 64 and 4096" "$left" ;;
+esac
+
 # The same with every number in quotes, and a mapping that says so; without, it is said.
 mkdir -p "$dir/quoted"
 for file in calls pays more; do

@@ -198,7 +198,8 @@ static uint32_t batch_end(const struct comparison *c, uint32_t from)
     return to;
 }
 
-static void run_engine(const struct comparison *c)
+/* Gives how many entities are left when what has expired is gone. */
+static uint64_t run_engine(const struct comparison *c)
 {
     struct tsn_engine_settings settings = tsn_random_settings(c->seed);
     settings.batch_rows = 4096;
@@ -224,9 +225,12 @@ static void run_engine(const struct comparison *c)
     }
     compare_alerts(c, &out);
     assert_int_equal(tsn_engine_counts(eng).sets_full, tsn_oracle_sets_full(c->oracle));
+    tsn_engine_tidy(eng);
+    uint64_t entities = tsn_engine_counts(eng).entities;
     tsn_output_free(&out);
     tsn_batch_free(batch);
     tsn_engine_free(eng);
+    return entities;
 }
 
 static void run_seed(uint64_t seed, size_t *n_alerts, size_t *n_timers)
@@ -252,6 +256,7 @@ static void run_seed(uint64_t seed, size_t *n_alerts, size_t *n_timers)
     tsn_oracle_alerts(oracle, &n);
     *n_alerts += n;
     *n_timers += tsn_oracle_timers_fired(oracle);
+    uint64_t entities = 0;
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         struct comparison c = {
             .seed = seed,
@@ -262,7 +267,13 @@ static void run_seed(uint64_t seed, size_t *n_alerts, size_t *n_timers)
             .pack = pack,
             .batch_rows = sizes[s],
         };
-        run_engine(&c);
+        uint64_t left = run_engine(&c);
+        if (s > 0 && left != entities) {
+            fail_msg("seed %llu: batches of %u leave %llu entities, batches of 1 %llu",
+                     (unsigned long long)seed, sizes[s], (unsigned long long)left,
+                     (unsigned long long)entities);
+        }
+        entities = left;
     }
     tsn_oracle_free(oracle);
     tsn_batch_free(stream);
