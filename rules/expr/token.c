@@ -7,6 +7,7 @@
  */
 #include "rules/expr/token.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,6 +187,10 @@ static struct tsn_token lex_decimal(struct tsn_lexer *lexer)
         token.kind = TSN_TOKEN_DOUBLE;
         token.d = strtod(
             tsn_arena_strdup(lexer->arena, lexer->text + token.at, token.end - token.at), NULL);
+        if (isinf(token.d)) { /* as a binding, a field and double("1e400") are */
+            return fail(lexer, token.at, "this number does not fit a double",
+                        "the largest is about 1.8e308; for infinity write double('Infinity')");
+        }
     } else if (overflow) {
         return fail(lexer, token.at, "this number does not fit a 64-bit int",
                     "write it as a double, with a point: 1e20 or 123.0");

@@ -273,6 +273,8 @@ static const struct {
     {"has(call)", 4, "has() takes the name"},
     {"'abc", 1, "this string does not end"},
     {"9223372036854775808", 1, "does not fit a 64-bit int"},
+    {"call.d < 1e400", 10, "this number does not fit a double"},
+    {"-1.8e308", 2, "this number does not fit a double"},
     {"while == 1", 1, "reserved word"},
     {"call.time.getHours('Mars/Crater')", 1, "there is no name"},
     {"timestamp('2020-01-01T00:00:00Z').getHours('Mars/Crater')", 43, "there is no time zone"},
