@@ -518,3 +518,8 @@ void tsn_engine_saved(struct tsn_engine *eng)
 {
     tsn_features_saved(&eng->features);
 }
+
+void tsn_engine_let_go(struct tsn_engine *eng, uint32_t n)
+{
+    tsn_features_evict(&eng->features, n, eng->newest_ms);
+}

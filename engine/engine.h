@@ -172,6 +172,9 @@ bool tsn_engine_admit(struct tsn_engine *eng, const struct tsn_snapshot_record *
                       const char **why);
 /* What the last cut gave, and all before it, is in the store. The cut is complete. */
 void tsn_engine_saved(struct tsn_engine *eng);
+/* Looks at the next n entities and lets go of those that may go, as is done after each
+ * batch: for when none comes. */
+void tsn_engine_let_go(struct tsn_engine *eng, uint32_t n);
 
 /* Frees at once what is otherwise freed little by little: what no row in time can read any
  * more, as of E. Changes no value. How many entities remain then depends on the rows alone,

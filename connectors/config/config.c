@@ -35,6 +35,12 @@ static void check_whole(struct tsn_config_read *r)
                        "a timer could fire while the event that stops it waits in another "
                        "partition");
     }
+    if (config->max_resident && config->state_in_memory) {
+        tsn_yaml_error(r->doc, tsn_yaml_get(tsn_yaml_get(root, "engine"), "max_resident"),
+                       "leave one of them out",
+                       "'max_resident' needs a Redis for the other entities, and 'state: memory' "
+                       "has none");
+    }
     if (config->insecure && config->key_file) {
         tsn_yaml_error(r->doc, tsn_yaml_get(root, "insecure"), "leave one of them out",
                        "'insecure: true' and 'key_file' contradict each other");

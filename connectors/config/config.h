@@ -107,7 +107,8 @@ struct tsn_config {
     size_t n_sources;
     const struct tsn_source *sources;
 
-    bool state_in_memory; /* state: memory */
+    bool state_in_memory;  /* state: memory */
+    uint32_t max_resident; /* entities in memory; 0: all */
     struct {
         const char *host; /* or NULL with unix_socket */
         uint16_t port;

@@ -70,6 +70,10 @@ const struct tsn_setting tsn_settings[] = {
              "An event further ahead of its record's time stamp is a reject."),
     {"engine", "batch_rows", TSN_SETTING_U32, AT(engine.batch_rows), "4096", 64, 65536,
      "Rows processed together, a multiple of 64. Changes speed, never results."},
+    {"engine", "max_resident", TSN_SETTING_U32, AT(max_resident), "0", 0, UINT32_MAX,
+     "Most entities in memory, but for those that changed since the last checkpoint; the others' "
+     "windows are in Redis alone and fetched when an event visits them. 0: all are in memory. "
+     "Changes memory and speed, never results."},
 
     TEXT("redis", "host", AT(redis.host), "127.0.0.1",
          "Server, or any node of a Redis Cluster, unless `unix_socket` is given."),

@@ -54,6 +54,10 @@ bool tsn_session_machine(struct tsn_session *session, const uint8_t hash[32],
     }
     session->machine = tsn_machine_new(session->config, session->keys, bundle,
                                        session->origins.items, session->origins.n);
+    if (session->resident.cap) {
+        session->machine->resident = &session->resident;
+        tsn_engine_cap(session->machine->eng, session->resident.cap);
+    }
     return true;
 }
 
@@ -87,7 +91,9 @@ static bool fill_machine(struct tsn_session *session, struct tsn_checkpoint_meta
     }
     session->said_ms = begun_ms;
     tsn_store_watch(session->store, on_loading, session);
-    bool loaded = tsn_store_load(session->store, session->machine->eng, meta, failure);
+    struct tsn_engine *eng = session->machine->eng;
+    bool loaded = session->resident.cap ? tsn_resident_load(&session->resident, eng, meta, failure)
+                                        : tsn_store_load(session->store, eng, meta, failure);
     tsn_store_watch(session->store, NULL, NULL);
     if (!loaded) {
         drop_machine(session);
@@ -381,6 +387,12 @@ static void status(struct following *following)
         return;
     }
     following->status_ms = now_ms;
+    if (session->resident.cap) {
+        tsn_log("standing by: another instance leads, or the session of one that died has not "
+                "expired yet; with engine.max_resident the state is restored once the seat is "
+                "ours");
+        return;
+    }
     if (!session->loaded) {
         tsn_log("standing by: another instance leads, or the session of one that died has not "
                 "expired yet; no manifest is committed so far");
@@ -421,7 +433,9 @@ bool tsn_session_follow(struct tsn_session *session, struct tsn_failure *failure
         if (tsn_signals_stop()) {
             return tsn_fail(failure, TSN_REMEDY_NONE, "stopped");
         }
-        if (!(session->loaded ? step(&following, failure) : look(&following, failure))) {
+        bool waits = session->resident.cap > 0;
+        session->waited |= waits;
+        if (!waits && !(session->loaded ? step(&following, failure) : look(&following, failure))) {
             return false;
         }
         status(&following);

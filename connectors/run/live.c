@@ -25,6 +25,8 @@ enum {
     TICK_MS = 1000,
     WAIT_MAX_MS = 1000,
     STORE_WAIT_MS = 50,
+    DRAIN_WAIT_MS = 20,
+    LET_GO = 4096, /* entities looked at in a turn, if there are more than the cap */
     SPENT_MAX = 512,
     STALLED_MS = 2000,
     TROUBLE_MS = 1000,
@@ -48,9 +50,11 @@ struct live {
     bool trouble;         /* a broker is away: nobody knows where the ends are */
     int64_t trouble_asked_ms;
     int64_t held_since_ms; /* the seat is lost since then; 0: we sit */
+    bool waits;            /* rows taken, whose entities the store does not give now */
     /* checkpoint */
     enum cut_state cut;
     bool cut_committed; /* the manifest that it is as of */
+    bool cut_failed;    /* the last one was not written */
     struct tsn_checkpoint_meta meta;
     int64_t cut_ms;             /* when the last one was begun */
     int64_t checkpoint_done_ms; /* 0: never in this term */
@@ -114,10 +118,14 @@ static void add_settings(struct live *live)
 static void cut(struct live *live, uint64_t sequence, bool committed)
 {
     struct tsn_session *session = live->session;
+    bool whole = tsn_store_wants_whole(session->store);
+    if (whole && tsn_engine_counts(live->machine->eng).cold) {
+        return; /* what is away is lost: the next turn says so */
+    }
     memset(&live->meta, 0, sizeof live->meta);
     live->meta.sequence = sequence;
     live->meta.semantics = TSN_ENGINE_SEMANTICS;
-    live->meta.whole = tsn_store_wants_whole(session->store);
+    live->meta.whole = whole;
     live->meta.written_at_ms = tsn_clock_wall_ms();
     memcpy(live->meta.program, live->machine->bundle->prog->hash, 32);
     snprintf(live->meta.cluster_id, sizeof live->meta.cluster_id, "%s", session->cluster_id);
@@ -158,8 +166,11 @@ static bool written(struct live *live, enum tsn_store_progress progress,
         live->session->checkpoint_sequence = live->meta.sequence;
         live->checkpoint_done_ms = live->now_ms;
         live->cut = CUT_NONE;
+        live->cut_failed = false;
+        tsn_engine_saved(live->machine->eng);
     } else if (progress == TSN_STORE_FAILED) {
         live->cut = CUT_NONE;
+        live->cut_failed = true;
         if (failure->remedy == TSN_REMEDY_STAND_BY) {
             return false;
         }
@@ -279,12 +290,12 @@ static void maybe_tick(struct live *live)
 }
 
 /* Takes runs until a batch is full or nothing may be taken. *wake_ms: when that
- * changes by itself; 0: at once. */
-static bool take_steps(struct live *live, int64_t *wake_ms, struct tsn_failure *failure)
+ * changes by itself; 0: at once. *idle: every partition stands at its end. */
+static bool choose_steps(struct live *live, int64_t *wake_ms, bool *idle,
+                         struct tsn_failure *failure)
 {
     struct tsn_machine *machine = live->machine;
     const struct tsn_config *config = live->session->config;
-    *wake_ms = 0;
     if (!tsn_feed_fill(machine->feed, live->now_ms, failure)) {
         return false;
     }
@@ -294,11 +305,8 @@ static bool take_steps(struct live *live, int64_t *wake_ms, struct tsn_failure *
             tsn_merge_choose(tsn_feed_lanes(machine->feed), live->session->origins.n,
                              config->kafka.merge_slack_ms, live->now_ms);
         if (choice.verdict != TSN_MERGE_RUN) {
-            tsn_machine_process(machine);
             *wake_ms = choice.wake_ms;
-            if (choice.verdict == TSN_MERGE_IDLE) {
-                maybe_tick(live);
-            }
+            *idle = choice.verdict == TSN_MERGE_IDLE;
             return true;
         }
         int64_t first = tsn_feed_position(machine->feed, choice.lane);
@@ -308,7 +316,47 @@ static bool take_steps(struct live *live, int64_t *wake_ms, struct tsn_failure *
             return false;
         }
     }
-    tsn_machine_process(machine);
+    return true;
+}
+
+/* Gives the taken rows to the engine. They wait while the store does not give their
+ * entities, and nothing more is taken meanwhile. */
+static bool process(struct live *live, int64_t *wake_ms, struct tsn_failure *failure)
+{
+    enum tsn_residence residence = tsn_machine_bring(live->machine, live->now_ms, failure);
+    live->waits = residence == TSN_RESIDENCE_AWAY;
+    if (live->waits) {
+        *wake_ms = live->session->resident.retry_ms;
+    } else if (residence == TSN_RESIDENCE_WHOLE) {
+        tsn_machine_process(live->machine);
+    }
+    return residence != TSN_RESIDENCE_LOST;
+}
+
+/* More entities are in memory than may be, and they cannot go: Redis takes nothing. */
+static bool over_the_cap(const struct live *live)
+{
+    uint64_t cap = live->session->resident.cap;
+    return cap && live->cut_failed && tsn_engine_counts(live->machine->eng).entities > cap;
+}
+
+static bool take_steps(struct live *live, int64_t *wake_ms, struct tsn_failure *failure)
+{
+    bool idle = false;
+    *wake_ms = 0;
+    if (!live->waits && over_the_cap(live)) {
+        *wake_ms = live->now_ms + STORE_WAIT_MS;
+        return true;
+    }
+    if (!live->waits && !choose_steps(live, wake_ms, &idle, failure)) {
+        return false;
+    }
+    if (!process(live, wake_ms, failure)) {
+        return false;
+    }
+    if (idle && !live->waits) {
+        maybe_tick(live);
+    }
     return true;
 }
 
@@ -328,13 +376,22 @@ static void status(struct live *live)
                  live->checkpoint_done_ms ? "%" PRId64 " s old" : "none yet in this term",
                  (live->now_ms - live->checkpoint_done_ms) / 1000);
     }
+    char entities[160] = "";
+    if (live->session->resident.cap) {
+        struct tsn_engine_counts counts = tsn_engine_counts(live->machine->eng);
+        snprintf(entities, sizeof entities,
+                 ", %" PRIu64 " entities in memory and %" PRIu64 " in redis alone, %" PRIu64
+                 " fetched, %" PRIu64 " let go of%s",
+                 counts.entities, counts.cold, counts.fetched, counts.evicted,
+                 live->waits || over_the_cap(live) ? ", waiting for redis" : "");
+    }
     char why[256];
     tsn_publisher_trouble(live->session->publisher, why, sizeof why);
     tsn_log("%" PRIu64 " events/s, lag %" PRIu64 ", %" PRIu64 " events, %" PRIu64
-            " alerts, %" PRIu64 " rejects, manifest %" PRIu64 ", checkpoint %s%s%s",
+            " alerts, %" PRIu64 " rejects, manifest %" PRIu64 ", checkpoint %s%s%s%s",
             n * 1000 / (uint64_t)passed_ms, tsn_feed_lag(live->machine->feed),
             live->machine->n_rows, live->n_alerts, live->n_rejects, live->session->sequence,
-            checkpoint, why[0] ? "; trouble: " : "", why);
+            checkpoint, entities, why[0] ? "; trouble: " : "", why);
     live->status_ms = live->now_ms;
     live->status_rows = live->machine->n_rows;
 }
@@ -430,6 +487,10 @@ static bool turn(struct live *live, struct tsn_failure *failure)
     }
     ask_trouble(live);
     status(live);
+    if (live->session->resident.cap &&
+        !tsn_resident_sound(&live->session->resident, live->machine->eng, failure)) {
+        return false;
+    }
     bool holding;
     if (!hold(live, &holding, failure)) {
         return false;
@@ -449,6 +510,12 @@ static bool turn(struct live *live, struct tsn_failure *failure)
     if (!take_steps(live, &wake_ms, failure)) {
         return false;
     }
+    if (live->waits) { /* its steps are noted, and not computed */
+        cut_more(live, CUT_STEP_BYTES);
+        sleep_until(live, wake_ms);
+        return true;
+    }
+    tsn_engine_let_go(live->machine->eng, LET_GO);
     if (close_due(live)) {
         close_interval(live, checkpoint_due(live));
     } else if (checkpoint_due(live)) {
@@ -546,16 +613,36 @@ static bool await_store(struct live *live, int64_t until_ms, struct tsn_failure 
     return true;
 }
 
+/* What was taken is computed, too, if the store gives its entities in time. */
+static bool drain_rows(struct live *live, int64_t until_ms, struct tsn_failure *failure)
+{
+    int64_t wake_ms;
+    do {
+        live->now_ms = tsn_clock_monotonic_ms();
+        if (!process(live, &wake_ms, failure)) {
+            return false;
+        }
+        if (live->waits) {
+            live->session->resident.retry_ms = 0;
+            poll(NULL, 0, DRAIN_WAIT_MS);
+        }
+    } while (live->waits && left(until_ms));
+    if (live->waits) {
+        tsn_log("redis did not answer within stop_timeout: the events taken last are read again "
+                "by the next start");
+    }
+    return true;
+}
+
 /* Publishes what was computed, writes a checkpoint of it. */
 static bool drain(struct live *live, struct tsn_failure *failure)
 {
     int64_t until_ms = tsn_clock_monotonic_ms() + live->session->config->stop_timeout_ms;
     tsn_log("stopping: committing and writing a checkpoint");
-    tsn_machine_process(live->machine);
-    if (!await_commit(live, until_ms, failure)) {
+    if (!drain_rows(live, until_ms, failure) || !await_commit(live, until_ms, failure)) {
         return false;
     }
-    if (live->filling->n_steps || live->filling->n_messages) {
+    if (!live->waits && (live->filling->n_steps || live->filling->n_messages)) {
         bool with_cut = live->session->store && live->cut == CUT_NONE;
         close_interval(live, with_cut);
         if (!await_commit(live, until_ms, failure)) {

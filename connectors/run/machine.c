@@ -96,6 +96,39 @@ static void give_alerts(struct tsn_machine *machine)
     tsn_output_clear(&machine->out);
 }
 
+enum tsn_residence tsn_machine_bring(struct tsn_machine *machine, int64_t now_ms,
+                                     struct tsn_failure *failure)
+{
+    if (!machine->resident || !machine->batch->n) {
+        return TSN_RESIDENCE_WHOLE;
+    }
+    tsn_batch_settle(machine->batch);
+    return tsn_resident_bring(machine->resident, machine->eng, machine->batch, now_ms, failure);
+}
+
+/* Waits until the entities of the batch - NULL: all - are in memory. */
+static bool await_entities(struct tsn_machine *machine, const struct tsn_batch *batch,
+                           struct tsn_failure *failure)
+{
+    const struct tsn_visitor *visitor = machine->visitor;
+    return !machine->resident || tsn_resident_await(machine->resident, machine->eng, batch,
+                                                    visitor ? visitor->go_on : NULL,
+                                                    visitor ? visitor->user : NULL, failure);
+}
+
+/* For a replay: brings, then processes. */
+static bool process(struct tsn_machine *machine, struct tsn_failure *failure)
+{
+    if (machine->batch->n) {
+        tsn_batch_settle(machine->batch);
+        if (!await_entities(machine, machine->batch, failure)) {
+            return false;
+        }
+    }
+    tsn_machine_process(machine);
+    return true;
+}
+
 void tsn_machine_process(struct tsn_machine *machine)
 {
     const struct tsn_visitor *visitor = machine->visitor;
@@ -125,7 +158,10 @@ bool tsn_machine_tick(struct tsn_machine *machine, int64_t clock_ms)
 bool tsn_machine_swap(struct tsn_machine *machine, struct tsn_bundle *bundle,
                       struct tsn_failure *failure)
 {
-    tsn_machine_process(machine);
+    if (!process(machine, failure) || !await_entities(machine, NULL, failure)) {
+        tsn_bundle_free(bundle);
+        return false;
+    }
     int64_t *positions = calloc(machine->n_origins ? machine->n_origins : 1, sizeof *positions);
     TSN_MUST_ALLOC(positions);
     bool fed = machine->feed != NULL;
@@ -150,7 +186,9 @@ bool tsn_machine_swap(struct tsn_machine *machine, struct tsn_bundle *bundle,
 static bool jump(struct tsn_machine *machine, size_t lane, int64_t first,
                  struct tsn_failure *failure)
 {
-    tsn_machine_process(machine);
+    if (!process(machine, failure)) {
+        return false;
+    }
     int64_t *positions = calloc(machine->n_origins, sizeof *positions);
     TSN_MUST_ALLOC(positions);
     for (size_t i = 0; i < machine->n_origins; i++) {
@@ -200,7 +238,9 @@ static bool play_run(struct tsn_machine *machine, const struct tsn_step *step,
     }
     while ((position = tsn_feed_position(machine->feed, lane)) < step->end) {
         if (machine->batch->n == machine->batch->cap || tsn_feed_spent(machine->feed) > SPENT_MAX) {
-            tsn_machine_process(machine);
+            if (!process(machine, failure)) {
+                return false;
+            }
             if (machine->visitor && machine->visitor->go_on &&
                 !machine->visitor->go_on(machine->visitor->user)) {
                 return tsn_fail(failure, TSN_REMEDY_NONE, "stopped");
@@ -271,18 +311,18 @@ bool tsn_machine_play(struct tsn_machine *machine, const struct tsn_manifest *ma
             ok = play_run(machine, step, failure);
             break;
         case TSN_STEP_TICK:
-            tsn_machine_process(machine);
-            tsn_machine_tick(machine, step->clock_ms);
+            ok = process(machine, failure);
+            if (ok) {
+                tsn_machine_tick(machine, step->clock_ms);
+            }
             break;
         case TSN_STEP_SWAP:
-            tsn_machine_process(machine);
-            ok = play_swap(machine, step->program, kafka, failure);
+            ok = process(machine, failure) && play_swap(machine, step->program, kafka, failure);
             break;
         }
         if (!ok) {
             return false;
         }
     }
-    tsn_machine_process(machine);
-    return true;
+    return process(machine, failure);
 }

@@ -17,6 +17,7 @@
 #include "connectors/run/bundle.h"
 #include "connectors/run/feed.h"
 #include "connectors/run/in_force.h"
+#include "connectors/run/resident.h"
 #include "connectors/wire/wire.h"
 #include "engine/engine.h"
 
@@ -45,7 +46,8 @@ struct tsn_machine {
     struct tsn_output out;
     struct tsn_wire wire;
     const struct tsn_visitor *visitor;
-    uint64_t n_rows; /* processed */
+    struct tsn_resident *resident; /* borrowed; NULL: all entities are in memory */
+    uint64_t n_rows;               /* processed */
     uint64_t n_rejected;
 };
 
@@ -63,7 +65,11 @@ bool tsn_machine_feed(struct tsn_machine *machine, const int64_t *positions,
 /* Takes from a lane as tsn_feed_take says; rejects go to the visitor. */
 int64_t tsn_machine_take(struct tsn_machine *machine, size_t lane, tsn_event_ms until_ms,
                          int64_t limit);
-/* Gives the taken rows to the engine and what comes out to the visitor. */
+/* Brings the entities of the taken rows into memory, if some are in the store alone. */
+enum tsn_residence tsn_machine_bring(struct tsn_machine *machine, int64_t now_ms,
+                                     struct tsn_failure *failure);
+/* Gives the taken rows to the engine and what comes out to the visitor. Their entities
+ * are in memory. */
 void tsn_machine_process(struct tsn_machine *machine);
 /* True if a timer fired. No rows may wait. */
 bool tsn_machine_tick(struct tsn_machine *machine, int64_t clock_ms);

@@ -220,6 +220,8 @@ bool tsn_session_begin(struct tsn_session *session, struct tsn_bundle *bundle,
     tsn_arena_init(&session->arena, 0);
     tsn_arena_init(&session->arena_tail, 0);
     session->next = bundle;
+    session->resident =
+        (struct tsn_resident){.store = session->store, .cap = session->config->max_resident};
     session->history = tsn_history_open(session->config, session->kafka, failure);
     return session->history &&
            tsn_kafka_cluster_id(session->kafka, session->cluster_id, ASK_MS, failure) &&

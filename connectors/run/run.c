@@ -158,7 +158,7 @@ static struct tsn_bundle *load_pack(const struct runner *runner)
  * be undone by what the file said then. */
 static void renew_pack(const struct runner *runner, struct tsn_session *session)
 {
-    if (!session->took_over) {
+    if (!session->took_over && !session->waited) {
         return;
     }
     struct tsn_bundle *bundle = load_pack(runner);

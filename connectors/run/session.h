@@ -19,6 +19,7 @@
 #include "connectors/run/interval.h"
 #include "connectors/run/machine.h"
 #include "connectors/run/origins.h"
+#include "connectors/run/resident.h"
 #include "connectors/run/run.h"
 #include "connectors/run/stages.h"
 #include "connectors/store/store.h"
@@ -37,9 +38,10 @@ struct tsn_session {
     struct tsn_history *history; /* stands behind manifest `replayed` once loaded */
     struct tsn_publisher *publisher;
     struct tsn_machine *machine;
-    struct tsn_bundle *next; /* program to be put in force by the first step, or NULL */
-    bool announce;           /* the first manifest carries the program's bytes */
-    bool announce_settings;  /* ... and the settings in force */
+    struct tsn_resident resident; /* cap 0: all entities are in memory */
+    struct tsn_bundle *next;      /* program to be put in force by the first step, or NULL */
+    bool announce;                /* the first manifest carries the program's bytes */
+    bool announce_settings;       /* ... and the settings in force */
     char cluster_id[TSN_CLUSTER_ID_MAX];
     struct tsn_origins origins;
     uint64_t sequence;            /* of the newest committed manifest */
@@ -56,6 +58,7 @@ struct tsn_session {
     int64_t said_ms;          /* last line of progress */
     bool caught_up;           /* what was committed when it was loaded is replayed */
     bool took_over;           /* ... and was before the seat was ours */
+    bool waited;              /* for the seat, without following: entities are capped */
     struct tsn_stages stages; /* of the start; of the takeover once that has begun */
 };
 
@@ -66,7 +69,8 @@ bool tsn_session_begin(struct tsn_session *session, struct tsn_bundle *bundle,
 
 /* Until the seat is ours: loads the checkpoint, replays the committed manifests as
  * they come, publishes and writes nothing. So that a takeover costs what is left,
- * whatever the size of the state. */
+ * whatever the size of the state. With a cap on entities in memory it only waits: what
+ * it would let go of, the leader's store does not keep for it. */
 bool tsn_session_follow(struct tsn_session *session, struct tsn_failure *failure);
 
 /* The seat is ours: from here on its loss ends the term. A takeover is measured from

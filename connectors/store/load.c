@@ -195,24 +195,6 @@ static bool misfit(struct fetch *fetch, const char *what)
                     layout->instance);
 }
 
-/* What the slot's `at` says: chain index after the delta it names, or -1 when it names
- * none that the root knows. *length: fields the base had then. */
-static int folded_to(const struct tsn_root *root, const struct tsn_reply *at, size_t *length)
-{
-    const char *text = tsn_reply_text(at, NULL);
-    size_t id_len = strcspn(text, ":");
-    *length = text[id_len] == ':' ? strtoull(text + id_len + 1, NULL, 10) : 0;
-    if (id_len == strlen(root->folded) && strncmp(text, root->folded, id_len) == 0) {
-        return 0;
-    }
-    for (unsigned i = 0; i < root->n_chain; i++) {
-        if (id_len == TSN_LAYOUT_ID && strncmp(text, root->chain[i], id_len) == 0) {
-            return (int)i + 1;
-        }
-    }
-    return -1;
-}
-
 /* Reads one hash; *n: its pairs. */
 static bool take_hash(struct fetch *fetch, size_t *n, bool *whole)
 {
@@ -259,7 +241,7 @@ static bool take_slot(struct fetch *fetch)
         return false;
     }
     size_t base_n;
-    int done = folded_to(root, at, &base_n);
+    int done = tsn_root_folded_to(root, tsn_reply_text(at, NULL), &base_n);
     tsn_reply_free(at);
     if (done < 0) {
         return misfit(fetch, "its base holds changes that the checkpoint does not know");

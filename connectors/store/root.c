@@ -329,6 +329,21 @@ bool tsn_root_read(struct tsn_root_place *place, struct tsn_root *root, struct t
     return ok;
 }
 
+int tsn_root_folded_to(const struct tsn_root *root, const char *at, size_t *length)
+{
+    size_t id_len = strcspn(at, ":");
+    *length = at[id_len] == ':' ? strtoull(at + id_len + 1, NULL, 10) : 0;
+    if (id_len == strlen(root->folded) && strncmp(at, root->folded, id_len) == 0) {
+        return 0;
+    }
+    for (unsigned i = 0; i < root->n_chain; i++) {
+        if (id_len == TSN_LAYOUT_ID && strncmp(at, root->chain[i], id_len) == 0) {
+            return (int)i + 1;
+        }
+    }
+    return -1;
+}
+
 /* ---- compare and set ------------------------------------------------------------------------ */
 
 enum tsn_root_answer tsn_root_claim(struct tsn_root_place *place, const char *expected,

@@ -70,6 +70,10 @@ struct tsn_root_place {
 bool tsn_root_read(struct tsn_root_place *place, struct tsn_root *root,
                    struct tsn_failure *failure);
 
+/* What a slot's `at` says: chain index after the delta it names, or -1 when it names
+ * none that the root knows. *length: fields the base had then. */
+int tsn_root_folded_to(const struct tsn_root *root, const char *at, size_t *length);
+
 /* {expected owner -> owner}, creating the root when expected is "" and it is gone. */
 enum tsn_root_answer tsn_root_claim(struct tsn_root_place *place, const char *expected,
                                     const char *owner, struct tsn_failure *failure);

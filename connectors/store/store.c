@@ -17,6 +17,7 @@
 #include "connectors/redis/redis.h"
 #include "connectors/store/cut.h"
 #include "connectors/store/delta.h"
+#include "connectors/store/fetch.h"
 #include "connectors/store/load.h"
 #include "connectors/store/pace.h"
 #include "connectors/store/root.h"
@@ -33,8 +34,12 @@ struct tsn_store {
     struct tsn_layout layout;
     char warning[WARNING_MAX];
 
+    struct tsn_redis_address address;
+
     /* the caller's alone */
     struct tsn_cut collecting;
+    struct tsn_redis *fetching; /* a connection for tsn_store_fetch; NULL before the first */
+    struct tsn_root fetch_root; /* its copy of `shown` */
     tsn_store_watcher *watcher;
     void *watcher_user;
 
@@ -63,6 +68,7 @@ struct tsn_store {
     struct tsn_cut handed; /* the job's records on their way */
     struct tsn_checkpoint_meta job;
     bool whole_needed;
+    struct tsn_root shown; /* `root` as of the last commit, claim or folding */
 
     atomic_bool stop;
     pthread_t thread;
@@ -98,6 +104,14 @@ static bool set_whole_needed(struct tsn_store *store, bool needed)
     store->whole_needed = needed;
     pthread_mutex_unlock(&store->lock);
     return was;
+}
+
+/* Lets tsn_store_fetch see the root as it is now. Under io. */
+static void show(struct tsn_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->shown = store->root;
+    pthread_mutex_unlock(&store->lock);
 }
 
 /* Connected, logged in, and the server checked since it was connected: one that was
@@ -144,6 +158,7 @@ struct tsn_store *tsn_store_open(const struct tsn_config *config, const struct t
     TSN_MUST_ALLOC(store);
     store->keys = keys;
     store->layout = layout;
+    store->address = address;
     store->whole_needed = true;
     store->pace.bytes_per_s = config->checkpoint_bandwidth;
     store->pace.target_age_ms = config->checkpoint_age_ms;
@@ -183,6 +198,7 @@ void tsn_store_close(struct tsn_store *store)
     tsn_cut_clear(&store->handed);
     tsn_cut_clear(&store->cut);
     tsn_redis_free(store->redis);
+    tsn_redis_free(store->fetching);
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->lock);
     pthread_mutex_destroy(&store->io);
@@ -299,6 +315,7 @@ static bool claim(struct tsn_store *store, struct tsn_failure *failure)
     }
     set_whole_needed(store,
                      store->loaded[0] == '\0' || strcmp(store->loaded, store->root.last) != 0);
+    show(store);
     return true;
 }
 
@@ -308,6 +325,40 @@ bool tsn_store_claim(struct tsn_store *store, struct tsn_failure *failure)
     bool ok = claim(store, failure);
     pthread_mutex_unlock(&store->io);
     return ok;
+}
+
+/* Copies what is shown; false: it is what the last fetch saw. */
+static bool look(struct tsn_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    bool moved = strcmp(store->fetch_root.last, store->shown.last) != 0;
+    store->fetch_root = store->shown;
+    pthread_mutex_unlock(&store->lock);
+    return moved;
+}
+
+bool tsn_store_fetch(struct tsn_store *store, enum tsn_snapshot_section section,
+                     const uint8_t (*keys)[16], size_t n, tsn_store_reader *reader, void *user,
+                     struct tsn_failure *failure)
+{
+    if (!store->fetching) {
+        store->fetching = tsn_redis_new(&store->address);
+    }
+    struct tsn_root_place place = {
+        .redis = store->fetching, .layout = &store->layout, .keys = store->keys};
+    look(store);
+    for (;;) {
+        if (!tsn_redis_connect(store->fetching, NULL, failure)) {
+            return false;
+        }
+        if (tsn_fetch(&place, &store->fetch_root, section, keys, n, reader, user, failure)) {
+            return true;
+        }
+        /* Our own thread may have committed and folded since we looked. */
+        if (failure->remedy != TSN_REMEDY_RECOVER || !look(store)) {
+            return false;
+        }
+    }
 }
 
 bool tsn_store_wants_whole(struct tsn_store *store)
@@ -390,6 +441,7 @@ static bool reread(struct tsn_store *store, bool *adopted, struct tsn_failure *f
     if (store->unsure[0] != '\0' && strcmp(store->next.last, store->unsure) == 0) {
         *adopted = true;
         store->root = store->next;
+        show(store);
         store->unsure[0] = '\0';
         set_whole_needed(store, false);
         return true;
@@ -464,6 +516,7 @@ static enum outcome commit(struct tsn_store *store, const char *id, struct tsn_f
     case TSN_ROOT_OK:
     case TSN_ROOT_READER:
         store->root = store->next;
+        show(store);
         store->pace.written_ms = clock_ms(CLOCK_MONOTONIC);
         set_whole_needed(store, false);
         return answer == TSN_ROOT_OK ? COMMITTED : COMMITTED_READER;
@@ -512,6 +565,7 @@ static void tidy(struct tsn_store *store)
     /* An answer that does not come leaves a longer chain there: harmless, each slot's `at`
      * says what is folded, and the next trim or commit writes ours. */
     tsn_root_trim(&store->place, root, &ignored);
+    show(store);
 }
 
 /* Whether changes may follow what is stored; else a whole cut must replace it. */

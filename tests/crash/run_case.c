@@ -47,6 +47,11 @@ enum case_kind case_kind_of(uint64_t seed)
     return seed % 3 == 0 ? CASE_COMPARED : CASE_FREE;
 }
 
+bool case_is_capped(uint64_t seed)
+{
+    return seed % 5 < 2;
+}
+
 struct tsn_config case_config(enum case_kind kind, unsigned pack)
 {
     struct tsn_config config = {
@@ -56,6 +61,7 @@ struct tsn_config case_config(enum case_kind kind, unsigned pack)
         .n_sources = sizeof sources / sizeof sources[0],
         .sources = sources,
         .insecure = true,
+        .max_resident = world ? world->max_resident : 0,
         .checkpoint_ms = 100,
         .start_timeout_ms = INT64_C(1) << FOR_EVER,
         .stop_timeout_ms = INT64_C(1) << FOR_EVER,

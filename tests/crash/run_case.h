@@ -27,8 +27,11 @@ struct case_input {
 extern const struct case_input case_inputs[CASE_INPUTS];
 
 enum case_kind case_kind_of(uint64_t seed);
-/* With pack `pack` of CASE_PACKS in force. */
+/* With pack `pack` of CASE_PACKS in force, and the world's cap on entities in memory. */
 struct tsn_config case_config(enum case_kind kind, unsigned pack);
+/* In two of five schedules lives have a cap on the entities in memory, of one or some, or
+ * none, as the dice say. */
+bool case_is_capped(uint64_t seed);
 /* Makes the world of a seed in `region`, of CASE_REGION_BYTES: topics, input, no life
  * yet. n_events: of input. */
 void case_begin(void *region, uint64_t seed, unsigned n_events);

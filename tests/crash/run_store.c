@@ -94,6 +94,44 @@ bool tsn_store_read(struct tsn_store *store, tsn_store_reader *reader, void *use
     return true;
 }
 
+/* Newest first; NULL: there is none. */
+static const struct world_record *newest(enum tsn_snapshot_section section, const uint8_t key[16])
+{
+    const struct world_record *r = world->records;
+    while (r && (r->section != section || memcmp(r->key, key, sizeof r->key) != 0)) {
+        r = r->older;
+    }
+    return r && !r->gone ? r : NULL;
+}
+
+bool tsn_store_fetch(struct tsn_store *store, enum tsn_snapshot_section section,
+                     const uint8_t (*keys)[16], size_t n, tsn_store_reader *reader, void *user,
+                     struct tsn_failure *failure)
+{
+    world_point();
+    world->n_fetches += section == TSN_SNAPSHOT_ENTITY;
+    for (size_t i = 0; i < n; i++) {
+        const struct world_record *r = newest(section, keys[i]);
+        const char *why = "it is not there";
+        if (world_unlucky(2)) {
+            return tsn_fail(failure, TSN_REMEDY_RETRY, "redis is away");
+        }
+        if (world->owner != store->owner) {
+            return tsn_fail(failure, TSN_REMEDY_RECOVER, "somebody else owns the state");
+        }
+        struct tsn_snapshot_record record = {.section = section};
+        memcpy(record.key, keys[i], sizeof record.key);
+        if (r) {
+            record.bytes = r->bytes;
+            record.len = r->len;
+        }
+        if (!r || !reader(user, &record, &why)) {
+            return tsn_fail(failure, TSN_REMEDY_RECOVER, "a record cannot be had: %s", why);
+        }
+    }
+    return true;
+}
+
 static bool load_record(void *eng, const struct tsn_snapshot_record *record, const char **why)
 {
     return tsn_snapshot_load(eng, record, why);

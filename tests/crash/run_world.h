@@ -56,17 +56,18 @@ struct world {
     unsigned arrival; /* else some may arrive with one fetch in so many */
     int32_t leader;   /* number of the one who sits in the leader's seat */
     int32_t n_leaders;
-    pid_t leader_pid;     /* 0: the seat is free */
-    unsigned idle;        /* fetches of input that gave nothing, one after the other */
-    unsigned idle_enough; /* so many, and the life is asked to stop */
-    bool retention;       /* what lies before the log's low watermarks is gone */
+    pid_t leader_pid;      /* 0: the seat is free */
+    unsigned idle;         /* fetches of input that gave nothing, one after the other */
+    unsigned idle_enough;  /* so many, and the life is asked to stop */
+    uint32_t max_resident; /* of the lives to come: engine.max_resident */
+    bool retention;        /* what lies before the log's low watermarks is gone */
     /* store */
     uint64_t owner;                    /* 0: nobody */
     struct tsn_checkpoint_meta stored; /* sequence 0: nothing */
     struct world_record *records;      /* of the stored checkpoint */
     /* counters for the report */
     uint64_t n_lives, n_crashes, n_unknown, n_aborts, n_checkpoints, n_fenced;
-    uint64_t n_swaps, n_ticks, n_gaps, n_emptied;
+    uint64_t n_swaps, n_ticks, n_gaps, n_emptied, n_fetches;
 };
 
 extern struct world *world;

@@ -141,6 +141,8 @@ static void every_mistake_is_reported_at_its_place(void **state)
         {"no pack", "sources: { s: { event: e, fields: { time: /t } } }\n", ":1:", "names no pack"},
         {"no sources", "pack: p\n", ":1:", "names no sources"},
         {"a duration without a unit", SMALL "merge: { wait: 100 }\n", ":6:", "'wait'"},
+        {"a cap without a store", SMALL "state: memory\nengine: { max_resident: 10 }\n",
+         ":7:", "needs a Redis"},
         {"a size that is none", SMALL "engine: { dedup_memory: lots }\n", ":6:", "must be a size"},
         {"a size out of bounds", SMALL "engine: { dedup_memory: 1KiB }\n", ":6:", "between"},
         {"a checkpoint setting misspelt", SMALL "checkpoint: { bandwith: 1MiB }\n",
