@@ -288,6 +288,8 @@ tsn_event_ms tsn_engine_newest(const struct tsn_engine *eng)
 struct tsn_engine_counts tsn_engine_counts(const struct tsn_engine *eng)
 {
     struct tsn_engine_counts counts = eng->counts;
+    counts.coalesced = eng->features.window_counts.coalesced;
+    counts.approximate = eng->features.window_counts.approximate;
     counts.entities = eng->features.entities.n;
     counts.entries = eng->features.n_rows;
     counts.state_bytes = tsn_features_bytes(&eng->features) + tsn_dedup_bytes(&eng->dedup);

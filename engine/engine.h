@@ -45,6 +45,8 @@ struct tsn_engine_counts {
     uint64_t hits, shadow_hits, rule_missing, rule_errors;
     uint64_t alerts, shadow_alerts, suppressed; /* suppressed: by a cooldown */
     uint64_t sets_full;         /* times that a set with more than `max` members was handed out */
+    uint64_t coalesced;         /* rows of hot keys that became sums: engine/window/pane.h */
+    uint64_t approximate;       /* values read with the error that docs/SEMANTICS.md states */
     uint64_t entities, entries; /* in memory now */
     uint64_t state_bytes;
     uint64_t cold;             /* entities that are only in the store now */

@@ -235,6 +235,12 @@ static void print_summary(const struct tsn_program *prog, const struct tsn_file_
                 "newest were taken\n",
                 counts->sets_full);
     }
+    if (counts->coalesced) {
+        fprintf(stderr,
+                "%10" PRIu64 "  rows of hot keys beyond 'exact_up_to' coalesced; %" PRIu64
+                " values were approximate\n",
+                counts->coalesced, counts->approximate);
+    }
     for (int i = 0; i < TSN_REJECT_REASONS; i++) {
         if (result->rejects[i]) {
             fprintf(stderr, "%10" PRIu64 "  rejected: %s (%s)\n", result->rejects[i],

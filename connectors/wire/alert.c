@@ -250,6 +250,23 @@ static void value_write(const struct tsn_value *value, struct tsn_json *json)
     }
 }
 
+static void approximation_write(const struct tsn_approximation *off, struct tsn_json *json)
+{
+    struct tsn_value edge = {
+        .state = TSN_STATE_VALUE,
+        .type = {.type = TSN_TYPE_DURATION},
+        .t = {.s = off->edge_ms / 1000, .ns = (int32_t)(off->edge_ms % 1000) * 1000000},
+    };
+    tsn_json_open(json, '{');
+    tsn_json_name(json, "window_edge");
+    value_write(&edge, json);
+    if (off->sketched) {
+        tsn_json_name(json, "standard_error");
+        tsn_json_double(json, TSN_DISTINCT_ERROR);
+    }
+    tsn_json_close(json, '}');
+}
+
 static void evidence_write(const struct tsn_evidence *evidence, struct tsn_json *json)
 {
     static const char *const states[] = {
@@ -268,6 +285,10 @@ static void evidence_write(const struct tsn_evidence *evidence, struct tsn_json 
     value_write(&evidence->value, json);
     tsn_json_name(json, "sensitive");
     tsn_json_bool(json, evidence->masked);
+    if (evidence->approximation.holds) {
+        tsn_json_name(json, "approximate");
+        approximation_write(&evidence->approximation, json);
+    }
     tsn_json_close(json, '}');
 }
 

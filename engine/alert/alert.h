@@ -28,11 +28,19 @@ struct tsn_event_ref {
     struct tsn_str id; /* the event's id; empty when its type has none */
 };
 
+/* How far a value may be off, when it was read from a hot key's panes (engine/window). */
+struct tsn_approximation {
+    bool holds;              /* it may be off at all */
+    bool sketched;           /* `distinct`: an estimate */
+    tsn_duration_ms edge_ms; /* its window may begin so much earlier than asked for */
+};
+
 /* What one input of the rule was when it fired. */
 struct tsn_evidence {
     const char *name; /* "transfer.amount", "f.calls_1h" */
     struct tsn_value value;
     bool masked; /* an entity field: only its last digits may leave the alert */
+    struct tsn_approximation approximation;
 };
 
 /* A rule that fired in the episode. */

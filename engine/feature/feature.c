@@ -50,6 +50,9 @@ void tsn_features_enter(struct tsn_features *feat, const struct tsn_program *pro
 {
     feat->prog = prog;
     tsn_plan_init(&feat->plan, prog, groups, n_groups, next_group);
+    for (int s = 0; s < feat->plan.n_streams; s++) {
+        feat->plan.streams[s].layout.counts = &feat->window_counts;
+    }
     tsn_arena_init(&feat->memory, 0);
     feat->types = tsn_arena_zalloc(&feat->memory, (size_t)prog->n_types + 1, sizeof *feat->types);
     conds_new(feat);
@@ -243,6 +246,9 @@ static void slots_clear(struct tsn_features *feat, int t, uint32_t n)
         memset(slot->error, 0, bytes);
         if (slot->rep == TSN_REP_BOOL) {
             memset(slot->bits, 0, bytes);
+        }
+        if (slot->approximate) {
+            memset(slot->approximate, 0, bytes);
         }
     }
 }

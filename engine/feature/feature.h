@@ -104,6 +104,7 @@ struct tsn_features {
     struct tsn_table pairs;    /* struct tsn_pair */
     uint64_t n_rows;           /* in all cells */
     uint64_t next_order;       /* of the next batch's first row */
+    struct tsn_window_counts window_counts;
 
     /* What changed since the last cut. */
     bool regrouped; /* the program has changed: groups are history */

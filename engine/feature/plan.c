@@ -6,10 +6,6 @@
 #include "engine/entity/key.h"
 #include "rules/must/must.h"
 
-/* Features of one stream at most: each may want a filter bit and a presence bit of
- * the 64. */
-enum { STREAM_FEATURES_MAX = 32 };
-
 /* The kind of a feature's entity. A `by` field that names no entity kind is a kind
  * of its own: (event type, field). */
 static uint64_t kind_seed(const struct tsn_program *prog, const struct tsn_feature *feature)
@@ -138,9 +134,9 @@ static void streams_group(struct tsn_plan *plan, const struct tsn_plan_order *or
         if (taken[f] || first->agg == TSN_AGG_EXPR) {
             continue;
         }
-        int *features = tsn_arena_alloc(&plan->arena, STREAM_FEATURES_MAX * sizeof *features);
+        int *features = tsn_arena_alloc(&plan->arena, TSN_PLAN_ITEMS_MAX * sizeof *features);
         int n_features = 0;
-        for (int g = f; g < prog->n_features && n_features < STREAM_FEATURES_MAX; g++) {
+        for (int g = f; g < prog->n_features && n_features < TSN_PLAN_ITEMS_MAX; g++) {
             const struct tsn_feature *other = &prog->features[g];
             if (!taken[g] && other->agg != TSN_AGG_EXPR && order->value[g] == order->value[f] &&
                 groups[g] == groups[f] && (g == f || together(first, other))) {

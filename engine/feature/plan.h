@@ -70,6 +70,10 @@ struct tsn_plan_reads {
     const struct tsn_plan_step *steps; /* in order: as the visits do, one by one */
 };
 
+/* Features of one stream at most: each may want a filter bit and a presence bit of
+ * the 64. */
+enum { TSN_PLAN_ITEMS_MAX = 32 };
+
 /* A value that rows keep. */
 struct tsn_plan_value {
     int field;

@@ -17,6 +17,7 @@
 
 #include "engine/entity/key.h"
 #include "engine/feature/feature.h"
+#include "engine/window/pane.h"
 #include "rules/must/must.h"
 
 void tsn_features_cap(struct tsn_features *feat, uint64_t cap)
@@ -189,9 +190,7 @@ static tsn_event_ms newest_row(const struct tsn_features *feat,
                                const struct tsn_plan_stream *stream, const void *place)
 {
     if (!stream->pair) {
-        const struct tsn_cell *cell = place;
-        return cell->n ? (tsn_event_ms)tsn_cell_row(cell, &stream->layout, cell->n - 1)[0]
-                       : INT64_MIN;
+        return tsn_cell_newest(place, &stream->layout);
     }
     const struct tsn_pairs *pairs = place;
     tsn_event_ms newest_ms = INT64_MIN;

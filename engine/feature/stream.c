@@ -206,6 +206,19 @@ static void item_fill(struct draft *draft, const struct tsn_feature *feature,
                             feature->agg == TSN_AGG_STDDEV);
 }
 
+/* Rows kept one by one: as many as the feature wants that wants most. */
+static uint32_t rows_max(const struct tsn_program *prog, const int *features, int n)
+{
+    uint64_t most = 0;
+    for (int i = 0; i < n; i++) {
+        uint64_t wants = prog->features[features[i]].exact_up_to;
+        wants = wants ? wants : TSN_EXACT_DEFAULT;
+        most = wants > most ? wants : most;
+    }
+    TSN_MUST(most <= TSN_EXACT_MAX);
+    return (uint32_t)most;
+}
+
 /* The bit that every row of the stream has, in its identity: records hold it. */
 static uint64_t no_filter_bit(struct draft *draft, const struct tsn_feature *feature)
 {
@@ -240,6 +253,7 @@ void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int 
                             stream->layout.items[i].need | no_filter_bit(&draft, feature)};
         identity = XXH3_64bits(parts, sizeof parts);
     }
+    stream->layout.rows_max = stream->set ? 0 : rows_max(plan->prog, features, n);
     tsn_window_arrange(&stream->layout);
     stream->identity = identity;
     stream->salt = XXH3_64bits(&identity, sizeof identity);

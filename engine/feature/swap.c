@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/feature/feature.h"
+#include "engine/window/pane.h"
 #include "rules/must/must.h"
 
 /* How rows of an old stream become rows of a new one. */
@@ -85,18 +86,6 @@ static bool row_has(const struct tsn_plan_stream *stream, const uint64_t *row, u
     return false;
 }
 
-static uint64_t text_copy(struct tsn_features *feat, uint64_t word)
-{
-    const struct tsn_text *text = (const struct tsn_text *)(uintptr_t)word;
-    if (!text) {
-        return 0;
-    }
-    struct tsn_text *copy = tsn_pool_alloc(&feat->pool, sizeof *copy + text->len);
-    copy->len = text->len;
-    memcpy(copy->p, text->p, text->len);
-    return (uint64_t)(uintptr_t)copy;
-}
-
 /* False if no feature of the new stream counts the row. */
 static bool row_carry(struct tsn_features *feat, const struct carry *carry,
                       const struct tsn_plan_stream *from, const struct tsn_plan_stream *to,
@@ -116,7 +105,7 @@ static bool row_carry(struct tsn_features *feat, const struct carry *carry,
         out[value->word] = 0;
         if (row_has(from, row, word)) {
             out[value->word] =
-                value->kind == TSN_WINDOW_TEXT ? text_copy(feat, row[word]) : row[word];
+                value->kind == TSN_WINDOW_TEXT ? tsn_text_copy(&feat->pool, row[word]) : row[word];
             bits |= value->present;
         }
     }
@@ -129,17 +118,38 @@ static bool row_carry(struct tsn_features *feat, const struct carry *carry,
     return true;
 }
 
-static void *cell_carry(struct tsn_features *feat, const struct carry *carry,
-                        const struct tsn_plan_stream *from, const struct tsn_plan_stream *to,
-                        const struct tsn_cell *cell)
+/* Item i of the new stream was item items[i] of the old one. */
+static void items_carry(const struct tsn_plan *old, const struct tsn_plan_stream *from,
+                        const struct tsn_plan *now, const struct tsn_plan_stream *to,
+                        uint16_t *items)
 {
+    for (int i = 0; i < to->layout.n_items; i++) {
+        items[i] = (uint16_t)item_with(old, from, now->prog->features[to->features[i]].identity);
+    }
+}
+
+/* Rows that are more than the new stream keeps wait for the next write, which knows what
+ * is dead. */
+static void *cell_carry(struct tsn_features *feat, const struct carry *carry,
+                        const struct tsn_plan *now, int s, const struct tsn_cell *cell)
+{
+    const struct tsn_plan_stream *from = &feat->plan.streams[carry->from];
+    const struct tsn_plan_stream *to = &now->streams[s];
+    struct tsn_window_layout layout = to->layout;
     struct tsn_cell *copy = NULL;
+    layout.rows_max = UINT32_MAX;
+    if (tsn_cell_panes(cell)) {
+        uint16_t items[TSN_PLAN_ITEMS_MAX];
+        items_carry(&feat->plan, from, now, to, items);
+        copy = tsn_cell_new(&layout, &feat->pool);
+        tsn_panes_carry(tsn_cell_panes(cell), &from->layout, copy, &layout, &feat->pool, items);
+    }
     for (uint32_t i = 0; i < cell->n; i++) {
         if (row_carry(feat, carry, from, to, tsn_cell_row(cell, &from->layout, i), feat->row)) {
             if (!copy) {
-                copy = tsn_cell_new(&to->layout, &feat->pool);
+                copy = tsn_cell_new(&layout, &feat->pool);
             }
-            tsn_cell_write(&copy, &to->layout, &feat->pool, feat->row, INT64_MIN);
+            tsn_cell_write(&copy, &layout, &feat->pool, feat->row, INT64_MIN);
         }
     }
     feat->n_rows += copy ? copy->n : 0;
@@ -148,8 +158,7 @@ static void *cell_carry(struct tsn_features *feat, const struct carry *carry,
 
 /* An entity's new cells, [n_streams of the new plan]. */
 static void entity_carry(struct tsn_features *feat, struct tsn_entity *entity,
-                         const struct tsn_plan *old, const struct carry *carries,
-                         const struct tsn_plan *to, void **cells)
+                         const struct carry *carries, const struct tsn_plan *to, void **cells)
 {
     for (int s = 0; s < to->n_streams; s++) {
         const struct carry *carry = &carries[s];
@@ -162,7 +171,7 @@ static void entity_carry(struct tsn_features *feat, struct tsn_entity *entity,
         if (carry->whole) {
             cells[s] = *place;
         } else if (!to->streams[s].pair) {
-            cells[s] = cell_carry(feat, carry, &old->streams[carry->from], &to->streams[s], *place);
+            cells[s] = cell_carry(feat, carry, to, s, *place);
         }
     }
 }
@@ -170,7 +179,7 @@ static void entity_carry(struct tsn_features *feat, struct tsn_entity *entity,
 static void entity_swap(struct tsn_features *feat, struct tsn_entity *entity,
                         const struct tsn_plan *to, const struct carry *carries, void **cells)
 {
-    entity_carry(feat, entity, &feat->plan, carries, to, cells);
+    entity_carry(feat, entity, carries, to, cells);
     for (unsigned i = entity->n; i-- > 0;) {
         uint16_t s;
         void **place = tsn_entity_cell_at(entity, i, &s);

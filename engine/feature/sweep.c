@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/feature/feature.h"
+#include "engine/window/pane.h"
 #include "rules/must/must.h"
 
 static bool pairs_expire(struct tsn_features *feat, const struct tsn_plan_stream *stream,
@@ -35,7 +36,7 @@ static bool cell_expire(struct tsn_features *feat, const struct tsn_plan_stream 
     tsn_cell_expire(&cell, &stream->layout, &feat->pool, dead_ms);
     *place = cell;
     feat->n_rows -= n - cell->n;
-    return cell->n == 0;
+    return cell->n == 0 && !tsn_cell_panes(cell);
 }
 
 void tsn_features_gone(struct tsn_features *feat, struct tsn_key key)

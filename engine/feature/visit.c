@@ -131,6 +131,8 @@ static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *
                        struct tsn_cell *cell, unsigned from, unsigned to)
 {
     const struct tsn_window_layout *layout = &stream->layout;
+    struct tsn_column *slots =
+        feat->types[row->type].inputs + feat->prog->types[row->type].n_fields;
     struct tsn_window_view view;
     unsigned lane = UINT8_MAX;
     for (unsigned i = from; i < to; i++) {
@@ -141,6 +143,7 @@ static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *
                             asof_of(visit, &layout->lanes[lane], row), row->time_ms);
         }
         tsn_window_read(&view, item, &feat->readings[i]);
+        item_mark(feat, &view, &slots[visit->step->outputs[i].slot], row->at);
     }
 }
 

@@ -78,6 +78,15 @@ void tsn_walk_slot_give(struct tsn_features *feat, struct tsn_column *slot, uint
     }
 }
 
+void tsn_walk_slot_approximate(struct tsn_features *feat, struct tsn_column *slot, uint32_t at)
+{
+    if (!slot->approximate) {
+        slot->approximate =
+            tsn_arena_zalloc(&feat->memory, tsn_bits_words(feat->batch_rows), sizeof(uint64_t));
+    }
+    tsn_bits_set(slot->approximate, at);
+}
+
 /* What a row reads as of, for `at: seen`. */
 static tsn_event_ms newest_of(const struct tsn_walk *walk, struct tsn_key_rows *keys, int key,
                               const struct tsn_row *row)
@@ -135,21 +144,12 @@ static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row 
             tsn_window_look(&view, cell, layout, &feat->pool, lane, asof_ms, row->time_ms);
         }
         tsn_window_read(&view, item, &reading);
+        item_mark(feat, &view, &slots[items[i].slot], row->at);
         item_give(feat, &items[i], slots, row->at, &reading);
     }
 }
 
 /* ---- writing ------------------------------------------------------------------ */
-
-static uint64_t text_word(struct tsn_features *feat, const struct tsn_str *s)
-{
-    struct tsn_text *text = tsn_pool_alloc(&feat->pool, sizeof *text + s->len);
-    text->len = s->len;
-    if (s->len) {
-        memcpy(text->p, s->p, s->len);
-    }
-    return (uint64_t)(uintptr_t)text;
-}
 
 static uint64_t value_word(struct tsn_features *feat, const struct tsn_plan_value *value,
                            const struct tsn_column *column, uint32_t at)
@@ -158,7 +158,7 @@ static uint64_t value_word(struct tsn_features *feat, const struct tsn_plan_valu
     case TSN_WINDOW_HASH:
         return tsn_key_word(column, at);
     case TSN_WINDOW_TEXT:
-        return text_word(feat, &column->str[at]);
+        return tsn_text_make(&feat->pool, column->str[at].p, column->str[at].len);
     case TSN_WINDOW_INTEGER: /* a bool or an enum: the others are direct */
     case TSN_WINDOW_DOUBLE:
         break;

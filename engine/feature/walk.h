@@ -65,6 +65,17 @@ static inline void item_give(struct tsn_features *feat, const struct tsn_plan_it
     }
 }
 
+/* After tsn_window_read: if the value may be off, its cell says so. */
+void tsn_walk_slot_approximate(struct tsn_features *feat, struct tsn_column *slot, uint32_t at);
+
+static inline void item_mark(struct tsn_features *feat, const struct tsn_window_view *view,
+                             struct tsn_column *slot, uint32_t at)
+{
+    if (view->panes && view->approximate) {
+        tsn_walk_slot_approximate(feat, slot, at);
+    }
+}
+
 /* The row as the stream keeps it, in to[stride]. Text is copied: the row owns it. */
 void tsn_walk_row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
                        const struct tsn_row *row, uint64_t conds, uint64_t *to);

@@ -6,6 +6,13 @@
 #include "engine/alert/text.h"
 #include "rules/must/must.h"
 
+/* Of evidence, before its value. */
+enum {
+    EVIDENCE_MASKED = 1,
+    EVIDENCE_APPROXIMATE = 2 /* its edge follows */,
+    EVIDENCE_SKETCHED = 4
+};
+
 /* ---- what is masked --------------------------------------------------------- */
 
 static bool slot_masked(const struct tsn_program *prog, const struct tsn_event_type *type,
@@ -65,12 +72,66 @@ struct tsn_event_ref tsn_hit_event(const struct tsn_hit_row *at, char *room)
     return ref;
 }
 
+/* ---- what is approximate ---------------------------------------------------------- */
+
+/* Of a feature read from panes; of an expression, the worst that it reads. `surely`: it is
+ * known to be approximate, as a timer's inputs are, whose own inputs are not kept. */
+static void approximation_join(const struct tsn_hit_row *at, uint32_t input, bool surely,
+                               struct tsn_approximation *worst)
+{
+    const struct tsn_event_type *type = &at->prog->types[at->row->type];
+    const struct tsn_column *column = &at->inputs[input];
+    if (input < (uint32_t)type->n_fields) {
+        return;
+    }
+    const struct tsn_feature *feature =
+        &at->prog->features[type->slots[input - (uint32_t)type->n_fields].feature];
+    surely |= column->approximate && tsn_bits_get(column->approximate, at->row->at);
+    if (feature->agg == TSN_AGG_EXPR) {
+        size_t n;
+        const uint32_t *inputs = tsn_expr_inputs(type->exprs, feature->expr, &n);
+        for (size_t i = 0; i < n; i++) {
+            approximation_join(at, inputs[i], surely, worst);
+        }
+    } else if (surely) {
+        tsn_duration_ms back_ms;
+        if (__builtin_add_overflow(feature->window_ms, feature->delay_ms, &back_ms)) {
+            back_ms = INT64_MAX;
+        }
+        tsn_duration_ms edge_ms = back_ms / TSN_PANE_PART + (back_ms % TSN_PANE_PART != 0);
+        worst->holds = true;
+        worst->sketched |= feature->agg == TSN_AGG_DISTINCT;
+        worst->edge_ms = edge_ms > worst->edge_ms ? edge_ms : worst->edge_ms;
+    }
+}
+
+struct tsn_approximation tsn_hit_approximation(const struct tsn_hit_row *at, uint32_t input)
+{
+    struct tsn_approximation worst = {0};
+    approximation_join(at, input, false, &worst);
+    return worst;
+}
+
+static bool expr_approximate(const struct tsn_hit_row *at, uint32_t expr)
+{
+    size_t n;
+    const uint32_t *inputs = tsn_expr_inputs(at->prog->types[at->row->type].exprs, expr, &n);
+    bool holds = false;
+    for (size_t i = 0; i < n; i++) {
+        holds |= tsn_hit_approximation(at, inputs[i]).holds;
+    }
+    return holds;
+}
+
 static void reason_value(const struct tsn_hit_row *at, const struct tsn_reason_part *part,
                          struct tsn_bytes *to)
 {
     char room[TSN_TEXT_MAX];
     char masked[TSN_TEXT_MAX];
     const struct tsn_column *column = part->input == UINT32_MAX ? NULL : &at->inputs[part->input];
+    if (expr_approximate(at, part->expr)) {
+        tsn_bytes_put(to, "about ", 6);
+    }
     if (column && column->rep == TSN_REP_MONEY && tsn_bits_get(column->valid, at->row->at)) {
         tsn_bytes_put(to, room, tsn_text_money(column->i64[at->row->at], column->scale, room));
         return;
@@ -143,7 +204,13 @@ static void evidence_write(const struct tsn_hit_row *at, uint32_t input, struct 
     tsn_bytes_put(to, prefix, prefix_len);
     tsn_bytes_put(to, ".", 1);
     tsn_bytes_put(to, name, name_len);
-    tsn_bytes_u8(to, at->masked[input]);
+    struct tsn_approximation off = tsn_hit_approximation(at, input);
+    tsn_bytes_u8(to, (uint8_t)((at->masked[input] ? EVIDENCE_MASKED : 0) |
+                               (off.holds ? EVIDENCE_APPROXIMATE : 0) |
+                               (off.sketched ? EVIDENCE_SKETCHED : 0)));
+    if (off.holds) {
+        tsn_bytes_u64(to, (uint64_t)off.edge_ms);
+    }
     struct tsn_value value;
     tsn_column_value(&at->inputs[input], at->row->at, &value);
     value_write(&value, to);
@@ -244,6 +311,17 @@ static struct tsn_str str_copy(struct tsn_arena *arena, const void *p, uint32_t 
     return (struct tsn_str){tsn_arena_strdup(arena, p, len), len};
 }
 
+static void evidence_flags(struct tsn_bytes_reader *from, struct tsn_evidence *out)
+{
+    uint8_t flags = tsn_bytes_get_u8(from);
+    out->masked = flags & EVIDENCE_MASKED;
+    if (flags & EVIDENCE_APPROXIMATE) {
+        out->approximation.holds = true;
+        out->approximation.sketched = flags & EVIDENCE_SKETCHED;
+        out->approximation.edge_ms = (int64_t)tsn_bytes_get_u64(from);
+    }
+}
+
 void tsn_hit_show(const struct tsn_hit *hit, double points, struct tsn_arena *arena,
                   struct tsn_alert_hit *out)
 {
@@ -269,7 +347,7 @@ void tsn_hit_show(const struct tsn_hit *hit, double points, struct tsn_arena *ar
     for (uint32_t i = 0; i < hit->n_evidence; i++) {
         struct tsn_str name = tsn_bytes_get_str(&from);
         evidence[i].name = tsn_arena_strdup(arena, name.p, name.len);
-        evidence[i].masked = tsn_bytes_get_u8(&from) != 0;
+        evidence_flags(&from, &evidence[i]);
         value_read(&from, &evidence[i].value);
         if (evidence[i].value.type.type == TSN_TYPE_STRING &&
             evidence[i].value.state == TSN_STATE_VALUE) {
@@ -299,10 +377,10 @@ static bool evidence_sound(const uint8_t *bytes, size_t len, uint32_t n)
 {
     struct tsn_bytes_reader from = {.p = bytes, .left = len};
     for (uint32_t i = 0; i < n && !from.bad; i++) {
-        struct tsn_value value;
+        struct tsn_evidence evidence;
         tsn_bytes_get_str(&from);
-        tsn_bytes_get_u8(&from);
-        value_read(&from, &value);
+        evidence_flags(&from, &evidence);
+        value_read(&from, &evidence.value);
     }
     return !from.bad && from.left == 0;
 }

@@ -54,6 +54,10 @@ struct tsn_hit *tsn_hit_capture(const struct tsn_hit_row *at, int rule, uint32_t
 struct tsn_hit *tsn_hit_copy(const struct tsn_hit *hit);
 void tsn_hit_free(struct tsn_hit *hit);
 
+/* How far an input of the row may be off: a feature read from panes, or an expression over
+ * such features. */
+struct tsn_approximation tsn_hit_approximation(const struct tsn_hit_row *at, uint32_t input);
+
 /* Decodes it into the arena. */
 void tsn_hit_show(const struct tsn_hit *hit, double points, struct tsn_arena *arena,
                   struct tsn_alert_hit *out);

@@ -18,7 +18,7 @@
 #include "rules/must/must.h"
 
 enum { TIMER_FORMAT = 1, FIRST_BUCKETS = 64 }; /* the format is checked with all others */
-enum { CELL_VALUE = 1, CELL_ERROR = 2 };
+enum { CELL_VALUE = 1, CELL_ERROR = 2, CELL_APPROXIMATE = 3 /* a value, too */ };
 
 /* ---- plan: what a rule needs of its event ------------------------------------------- */
 
@@ -89,10 +89,11 @@ void tsn_score_timer_plan(struct tsn_score *score, int r)
 
 /* ---- cells ----------------------------------------------------------------------------- */
 
-static void cell_write(const struct tsn_column *column, uint32_t at, struct tsn_bytes *to)
+static void cell_write(const struct tsn_column *column, uint32_t at, bool approximate,
+                       struct tsn_bytes *to)
 {
     bool valid = tsn_bits_get(column->valid, at);
-    tsn_bytes_u8(to, valid ? CELL_VALUE : CELL_ERROR);
+    tsn_bytes_u8(to, valid ? (approximate ? CELL_APPROXIMATE : CELL_VALUE) : CELL_ERROR);
     if (!valid) {
         return;
     }
@@ -141,8 +142,8 @@ static uint32_t code_of(const struct tsn_column *column, struct tsn_str text)
 static void cell_read(struct tsn_bytes_reader *from, enum tsn_rep rep, struct tsn_column *column)
 {
     uint8_t state = tsn_bytes_get_u8(from);
-    from->bad |= state != CELL_VALUE && state != CELL_ERROR;
-    bool valid = state == CELL_VALUE;
+    from->bad |= state != CELL_VALUE && state != CELL_ERROR && state != CELL_APPROXIMATE;
+    bool valid = state == CELL_VALUE || state == CELL_APPROXIMATE;
     uint64_t bits = 0;
     struct tsn_str text = {"", 0};
     struct tsn_time time = {0};
@@ -181,6 +182,9 @@ static void cell_read(struct tsn_bytes_reader *from, enum tsn_rep rep, struct ts
         return; /* an enum value that the pack has dropped is missing */
     }
     tsn_bits_set(column->valid, 0);
+    if (state == CELL_APPROXIMATE) {
+        tsn_bits_set(column->approximate, 0);
+    }
     if (rep == TSN_REP_BOOL) {
         column->bits[0] = bits != 0;
     } else if (rep == TSN_REP_STRING) {
@@ -379,7 +383,7 @@ static void timer_arm(struct tsn_score *score, const struct tsn_hit_row *at, int
         if (tsn_bits_get(column->valid, row) ||
             (column->error && tsn_bits_get(column->error, row))) {
             tsn_bytes_u32(bytes, plan->kept[i]);
-            cell_write(column, row, bytes);
+            cell_write(column, row, tsn_hit_approximation(at, plan->kept[i]).holds, bytes);
         }
     }
     struct score_timer *timer = timer_new(bytes);
@@ -467,6 +471,7 @@ static struct tsn_column *inputs_make(struct tsn_score *score, const struct scor
         struct tsn_column shape;
         input_shape(score->prog, t, i, &shape);
         tsn_column_alloc(&inputs[i], shape.rep, 1, true, &score->timer_memory);
+        inputs[i].approximate = tsn_arena_zalloc(&score->timer_memory, 1, sizeof(uint64_t));
         inputs[i].scale = shape.scale;
         inputs[i].dict = shape.rep == TSN_REP_ENUM ? shape.dict : NULL;
     }

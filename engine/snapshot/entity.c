@@ -1,6 +1,6 @@
 /* The record of an entity:
  *
- *   format, newest time, n cells, each:
+ *   format (2: panes stand behind the rows of every log, see pane.c), newest time, n cells, each:
  *     identity of its stream, then rows - or, for pairs, n entries, each:
  *       key of the fields behind the first (16), newest time, order, rows
  *   rows: n, each: time since the row before, bits if the stream has them, and the
@@ -11,6 +11,7 @@
 
 #include "engine/entity/key.h"
 #include "engine/snapshot/snapshot.h"
+#include "engine/window/pane.h"
 #include "rules/must/must.h"
 
 /* ---- out --------------------------------------------------------------------------- */
@@ -37,8 +38,9 @@ static void value_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_va
     }
 }
 
-static void rows_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_stream *stream,
-                     const struct tsn_cell *cell, tsn_event_ms dead_ms)
+static void rows_put(struct tsn_snapshot_bytes *bytes, uint8_t format,
+                     const struct tsn_plan_stream *stream, const struct tsn_cell *cell,
+                     tsn_event_ms dead_ms)
 {
     const struct tsn_window_layout *layout = &stream->layout;
     uint32_t first = tsn_cell_after(cell, layout, dead_ms);
@@ -55,11 +57,14 @@ static void rows_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_str
             value_put(bytes, &stream->values[v], row[stream->values[v].word]);
         }
     }
+    if (format == TSN_SNAPSHOT_PANES) {
+        tsn_snapshot_panes_put(bytes, layout, cell, dead_ms);
+    }
 }
 
-static void pairs_put(struct tsn_snapshot_bytes *bytes, const struct tsn_features *feat,
-                      const struct tsn_plan_stream *stream, const struct tsn_pairs *pairs,
-                      tsn_event_ms dead_ms)
+static void pairs_put(struct tsn_snapshot_bytes *bytes, uint8_t format,
+                      const struct tsn_features *feat, const struct tsn_plan_stream *stream,
+                      const struct tsn_pairs *pairs, tsn_event_ms dead_ms)
 {
     tsn_snapshot_put_count(bytes, pairs->n);
     for (uint32_t i = 0; i < pairs->n; i++) {
@@ -68,7 +73,7 @@ static void pairs_put(struct tsn_snapshot_bytes *bytes, const struct tsn_feature
         tsn_snapshot_put_u64(bytes, pair->rest.hi);
         tsn_snapshot_put_u64(bytes, (uint64_t)pair->newest_ms);
         tsn_snapshot_put_count(bytes, pair->newest_order);
-        rows_put(bytes, stream, pair->cell, dead_ms);
+        rows_put(bytes, format, stream, pair->cell, dead_ms);
     }
 }
 
@@ -80,13 +85,30 @@ void tsn_snapshot_entity_bytes(struct tsn_key key, uint8_t bytes[16])
     }
 }
 
+static uint8_t format_of(const struct tsn_features *feat, struct tsn_entity *entity)
+{
+    bool panes = false;
+    for (unsigned i = 0; i < entity->n; i++) {
+        uint16_t s;
+        const void *cell = *tsn_entity_cell_at(entity, i, &s);
+        const struct tsn_pairs *pairs = feat->plan.streams[s].pair ? cell : NULL;
+        for (uint32_t k = 0; pairs && k < pairs->n; k++) {
+            const struct tsn_pair *pair = tsn_table_record(&feat->pairs, pairs->heap[k]);
+            panes |= tsn_cell_panes(pair->cell) != NULL;
+        }
+        panes |= !pairs && tsn_cell_panes(cell);
+    }
+    return panes ? TSN_SNAPSHOT_PANES : TSN_SNAPSHOT_FORMAT;
+}
+
 static size_t entity_take(void *user, struct tsn_entity *entity)
 {
     struct tsn_snapshot_out *out = user;
     const struct tsn_features *feat = out->feat;
     struct tsn_snapshot_bytes *bytes = &out->bytes;
     bytes->n = 0;
-    tsn_snapshot_put_u8(bytes, TSN_SNAPSHOT_FORMAT);
+    uint8_t format = format_of(feat, entity);
+    tsn_snapshot_put_u8(bytes, format);
     tsn_snapshot_put_u64(bytes, (uint64_t)entity->newest_ms);
     tsn_snapshot_put_count(bytes, entity->n);
     for (unsigned i = 0; i < entity->n; i++) {
@@ -96,9 +118,9 @@ static size_t entity_take(void *user, struct tsn_entity *entity)
         tsn_event_ms dead_ms = tsn_features_dead(feat, out->newest_ms, stream->layout.keep_ms);
         tsn_snapshot_put_u64(bytes, stream->identity);
         if (stream->pair) {
-            pairs_put(bytes, feat, stream, cell, dead_ms);
+            pairs_put(bytes, format, feat, stream, cell, dead_ms);
         } else {
-            rows_put(bytes, stream, cell, dead_ms);
+            rows_put(bytes, format, stream, cell, dead_ms);
         }
     }
     struct tsn_snapshot_record record = {
@@ -148,10 +170,7 @@ static bool value_get(struct tsn_snapshot_reader *reader, struct tsn_features *f
     if (!p) {
         return true;
     }
-    struct tsn_text *text = tsn_pool_alloc(&feat->pool, sizeof *text + len - 1);
-    text->len = (uint32_t)(len - 1);
-    memcpy(text->p, p, text->len);
-    *word = (uint64_t)(uintptr_t)text;
+    *word = tsn_text_make(&feat->pool, p, (uint32_t)(len - 1));
     return len - 1 <= UINT32_MAX;
 }
 
@@ -191,8 +210,10 @@ static size_t row_bytes(const struct tsn_plan_stream *stream)
     return bytes;
 }
 
-static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
-                                 const struct tsn_plan_stream *stream)
+/* Rows that are more than the stream keeps wait for the next write, which knows what is
+ * dead. */
+static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, uint8_t format,
+                                 struct tsn_features *feat, const struct tsn_plan_stream *stream)
 {
     const struct tsn_window_layout *layout = &stream->layout;
     uint64_t n = tsn_snapshot_get_items(reader, row_bytes(stream));
@@ -209,11 +230,14 @@ static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, struct tsn_
     }
     *reader = at;
     tsn_cell_filled(cell, layout, &feat->pool);
+    if (format == TSN_SNAPSHOT_PANES) {
+        tsn_snapshot_panes_get(reader, feat, stream, cell);
+    }
     feat->n_rows += cell->n;
     return cell;
 }
 
-static void pairs_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+static void pairs_get(struct tsn_snapshot_reader *reader, uint8_t format, struct tsn_features *feat,
                       const struct tsn_plan_stream *stream, struct tsn_key owner, void **place)
 {
     struct tsn_pairs *pairs = tsn_pairs_new(&feat->pool);
@@ -233,7 +257,7 @@ static void pairs_get(struct tsn_snapshot_reader *reader, struct tsn_features *f
         }
         struct tsn_pair *pair = tsn_features_pair_add(feat, &pairs, key, rest, newest_ms, order);
         *place = pairs;
-        pair->cell = rows_get(reader, feat, stream);
+        pair->cell = rows_get(reader, format, feat, stream);
     }
 }
 
@@ -247,7 +271,7 @@ static int stream_with(const struct tsn_plan *plan, uint64_t identity)
     return TSN_NONE;
 }
 
-static bool cells_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+static bool cells_get(struct tsn_snapshot_reader *reader, uint8_t format, struct tsn_features *feat,
                       struct tsn_entity *entity)
 {
     uint64_t n = tsn_snapshot_get_items(reader, sizeof(uint64_t) + 1);
@@ -259,9 +283,9 @@ static bool cells_get(struct tsn_snapshot_reader *reader, struct tsn_features *f
         const struct tsn_plan_stream *stream = &feat->plan.streams[s];
         void **place = tsn_entity_cell_add(entity, &feat->pool, (uint16_t)s);
         if (stream->pair) {
-            pairs_get(reader, feat, stream, entity->key, place);
+            pairs_get(reader, format, feat, stream, entity->key, place);
         } else {
-            *place = rows_get(reader, feat, stream);
+            *place = rows_get(reader, format, feat, stream);
         }
     }
     return true;
@@ -280,7 +304,8 @@ enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_reco
 {
     struct tsn_snapshot_reader reader = {.p = record->bytes, .left = record->len};
     struct tsn_key key = tsn_snapshot_entity_key(record->key);
-    if (tsn_snapshot_get_u8(&reader) != TSN_SNAPSHOT_FORMAT) {
+    uint8_t format = tsn_snapshot_get_u8(&reader);
+    if (format != TSN_SNAPSHOT_FORMAT && format != TSN_SNAPSHOT_PANES) {
         *why = "an entity's record has a format that this version does not know";
         return TSN_SNAPSHOT_WRONG;
     }
@@ -292,7 +317,7 @@ enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_reco
     struct tsn_entity *entity = tsn_table_add(&feat->entities, key, &number);
     entity->newest_ms = (tsn_event_ms)tsn_snapshot_get_u64(&reader);
     entity->given = 1; /* of an epoch that no cut has */
-    if (!cells_get(&reader, feat, entity)) {
+    if (!cells_get(&reader, format, feat, entity)) {
         tsn_features_entity_drop(feat, entity);
         *why = "an entity's record holds features that this program does not have";
         return TSN_SNAPSHOT_UNKNOWN;

@@ -17,7 +17,10 @@
 #include "engine/feature/feature.h"
 #include "engine/snapshot/bytes.h"
 
-enum { TSN_SNAPSHOT_FORMAT = 1 };
+enum {
+    TSN_SNAPSHOT_FORMAT = 1,
+    TSN_SNAPSHOT_PANES = 2, /* of an entity whose logs have panes */
+};
 
 /* A cut on its way out. */
 struct tsn_snapshot_out {
@@ -56,6 +59,14 @@ enum tsn_snapshot_loaded tsn_snapshot_entity_load(const struct tsn_snapshot_reco
 /* An entity's key as records have it, and back. */
 void tsn_snapshot_entity_bytes(struct tsn_key key, uint8_t bytes[16]);
 struct tsn_key tsn_snapshot_entity_key(const uint8_t bytes[16]);
+
+/* pane.c: the panes of a log, none too. A loader marks the reader wrong for what no writer
+ * wrote; what it made of it is safe to free. */
+void tsn_snapshot_panes_put(struct tsn_snapshot_bytes *bytes,
+                            const struct tsn_window_layout *layout, const struct tsn_cell *cell,
+                            tsn_event_ms dead_ms);
+void tsn_snapshot_panes_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
+                            const struct tsn_plan_stream *stream, struct tsn_cell *cell);
 
 /* Begins to give the duplicates, to be continued by tsn_dedup_cut_step. */
 void tsn_snapshot_dedup_begin(struct tsn_snapshot_out *out, struct tsn_dedup *dedup, bool whole);

@@ -1,7 +1,7 @@
 /* Cell: the log of rows itself. See window.h. */
 #include <string.h>
 
-#include "engine/window/window.h"
+#include "engine/window/pane.h"
 #include "rules/must/must.h"
 
 enum { ROWS_FIRST = 3 };
@@ -47,14 +47,35 @@ void tsn_cell_filled(struct tsn_cell *cell, const struct tsn_window_layout *layo
     }
 }
 
+uint64_t tsn_text_make(struct tsn_pool *pool, const void *p, uint32_t len)
+{
+    struct tsn_text *text = tsn_pool_alloc(pool, sizeof *text + len);
+    text->len = len;
+    if (len) {
+        memcpy(text->p, p, len);
+    }
+    return (uint64_t)(uintptr_t)text;
+}
+
+uint64_t tsn_text_copy(struct tsn_pool *pool, uint64_t word)
+{
+    const struct tsn_text *text = (const struct tsn_text *)(uintptr_t)word;
+    return text ? tsn_text_make(pool, text->p, text->len) : 0;
+}
+
+void tsn_text_free(struct tsn_pool *pool, uint64_t word)
+{
+    struct tsn_text *text = (struct tsn_text *)(uintptr_t)word;
+    if (text) {
+        tsn_pool_free(pool, text, sizeof *text + text->len);
+    }
+}
+
 void tsn_cell_row_free(const struct tsn_window_layout *layout, struct tsn_pool *pool,
                        const uint64_t *row)
 {
     for (int k = 0; k < layout->n_texts; k++) {
-        struct tsn_text *text = (struct tsn_text *)(uintptr_t)row[layout->texts[k]];
-        if (text) {
-            tsn_pool_free(pool, text, sizeof *text + text->len);
-        }
+        tsn_text_free(pool, row[layout->texts[k]]);
     }
 }
 
@@ -73,6 +94,9 @@ void tsn_cell_free(struct tsn_cell *cell, const struct tsn_window_layout *layout
         return;
     }
     texts_free(cell, layout, pool, cell->n);
+    if (tsn_cell_panes(cell)) {
+        tsn_panes_free(cell, layout, pool);
+    }
     if (cell->runs) {
         tsn_runs_free(cell, layout, pool);
     }
@@ -181,9 +205,30 @@ void tsn_cell_append(struct tsn_cell **cell, const struct tsn_window_layout *lay
     }
 }
 
+/* The log holds more rows than it may. Dead ones do not count: whether they are still
+ * here depends on the room that there was. Rows of one time go together: totals let rows
+ * go by time. */
+static void rows_coalesce(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                          struct tsn_pool *pool, tsn_event_ms dead_ms)
+{
+    drop_first(cell, layout, pool, tsn_cell_after(cell, layout, dead_ms));
+    if (cell->n > layout->rows_max) {
+        uint32_t n = cell->n - layout->rows_max + layout->rows_max / TSN_PANE_CHUNK_PART;
+        n = tsn_cell_after(cell, layout, (tsn_event_ms)row_at(cell, layout, n - 1)[0]);
+        tsn_panes_take(cell, layout, pool, n, dead_ms);
+        drop_first(cell, layout, pool, n);
+    }
+}
+
 void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
                     struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms)
 {
+    struct tsn_panes *panes = tsn_cell_panes(*cell);
+    if (panes && (tsn_event_ms)row[0] < panes->last_ms) {
+        tsn_panes_late(*cell, layout, pool, row, dead_ms);
+        tsn_cell_row_free(layout, pool, row);
+        return;
+    }
     room_for_one(cell, layout, pool, dead_ms);
     struct tsn_cell *at = *cell;
     size_t row_bytes = layout->stride * sizeof(uint64_t);
@@ -196,8 +241,14 @@ void tsn_cell_write(struct tsn_cell **cell, const struct tsn_window_layout *layo
     at->n++;
     if (at->runs) {
         tsn_runs_wrote(at, layout, pool, i);
+        if (panes && i + 1 < at->n) {
+            tsn_panes_wrote(at, layout, i);
+        }
     } else if (at->n > TSN_WINDOW_SCAN_MAX) {
         tsn_runs_new(at, layout, pool);
+    }
+    if (at->n > layout->rows_max) {
+        rows_coalesce(at, layout, pool, dead_ms);
     }
 }
 
@@ -206,7 +257,10 @@ void tsn_cell_expire(struct tsn_cell **cell, const struct tsn_window_layout *lay
 {
     struct tsn_cell *at = *cell;
     drop_first(at, layout, pool, tsn_cell_after(at, layout, dead_ms));
-    if (at->runs && at->n < TSN_WINDOW_SCAN_MAX / 2) {
+    if (tsn_cell_panes(at)) {
+        tsn_panes_expire(at, layout, pool, dead_ms);
+    }
+    if (at->runs && !at->runs->panes && at->n < TSN_WINDOW_SCAN_MAX / 2) {
         tsn_runs_free(at, layout, pool);
     }
     if (at->n < at->cap / 4 && at->cap > 2 * ROWS_FIRST) {
@@ -228,6 +282,10 @@ void tsn_window_look(struct tsn_window_view *view, struct tsn_cell *cell,
         tsn_event_ms out_ms = tsn_window_minus(view->to_ms, layout->lanes[lane].window_ms);
         view->hi = tsn_cell_after(cell, layout, view->to_ms);
         view->lo = tsn_cell_after(cell, layout, out_ms);
+    }
+    view->panes = NULL;
+    if (tsn_cell_panes(cell)) {
+        tsn_panes_look(view, lane);
     }
 }
 

@@ -24,7 +24,7 @@ static void totals_read(struct tsn_cell *cell, const struct tsn_window_layout *l
         view.lo = run->tail - runs->first;
         view.hi = run->lead - runs->first;
         if (item->plain) {
-            tsn_window_read(&view, item, &out[i]);
+            tsn_window_read_rows(&view, item, &out[i]);
         } else if (item->scanned || !tsn_total_value(cell, layout, item, tsn_total_of(runs, item),
                                                      time_ms, &out[i])) {
             tsn_window_scan(cell, layout, pool, item, view.lo, view.hi, time_ms, &out[i]);
@@ -107,7 +107,7 @@ static void small_read(struct tsn_cell *cell, const struct tsn_window_layout *la
                 small_after(cell, layout, tsn_window_minus(time_ms, layout->lanes[lane].window_ms));
         }
         if (item->plain) {
-            tsn_window_read(&view, item, &out[i]);
+            tsn_window_read_rows(&view, item, &out[i]);
         } else {
             tsn_window_scan(cell, layout, pool, item, view.lo, view.hi, time_ms, &out[i]);
         }
@@ -130,7 +130,8 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
         return true;
     }
     if (!layout->in_order || (at->n && newest_of(at, layout) > time_ms) ||
-        (at->runs && at->runs->asof_ms > time_ms)) {
+        (at->runs && (at->runs->asof_ms > time_ms || at->runs->panes)) ||
+        (pass->row && at->n >= layout->rows_max)) {
         return false;
     }
     if (at->runs) {

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "engine/window/total.h"
+#include "engine/window/pane.h"
 
 size_t tsn_total_bytes(const struct tsn_window_item *item)
 {
@@ -62,6 +62,7 @@ void tsn_window_arrange(struct tsn_window_layout *layout)
         }
     }
     layout->runs_bytes = (uint32_t)at;
+    tsn_pane_arrange(layout);
 }
 
 void tsn_runs_new(struct tsn_cell *cell, const struct tsn_window_layout *layout,

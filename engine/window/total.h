@@ -50,8 +50,9 @@ struct tsn_lane_run {
 
 /* The lanes, then the totals, in one block. */
 struct tsn_runs {
-    tsn_event_ms asof_ms; /* the largest of all lanes */
-    uint32_t first;       /* sequence number of row 0 */
+    tsn_event_ms asof_ms;    /* the largest of all lanes */
+    uint32_t first;          /* sequence number of row 0 */
+    struct tsn_panes *panes; /* what became of older rows, or NULL: pane.h */
     struct tsn_lane_run lanes[];
 };
 

@@ -51,6 +51,8 @@ struct tsn_window_item {
     uint8_t text;      /* set of strings: the word of the member itself; 0: it is `word` */
     uint16_t max;      /* set: members at most */
     uint16_t total_at; /* of its running total; by tsn_window_arrange */
+    uint32_t pane_at;  /* of its slot in a pane; by tsn_window_arrange */
+    bool pane_own;     /* no item before it has the same slot */
     double unit;       /* 10^scale: what an average of money is divided by */
     uint64_t need;     /* bits a row must have to count */
 };
@@ -65,6 +67,12 @@ struct tsn_window_lane {
     uint32_t kept; /* which of them have a running total; by tsn_window_arrange */
 };
 
+/* What the panes of all cells did, for metrics. */
+struct tsn_window_counts {
+    uint64_t coalesced;   /* rows that went into panes */
+    uint64_t approximate; /* values read with an error */
+};
+
 struct tsn_window_layout {
     uint16_t n_items;
     uint8_t n_lanes;
@@ -77,8 +85,11 @@ struct tsn_window_layout {
     tsn_duration_ms keep_ms; /* largest window + delay */
     struct tsn_window_item *items;
     struct tsn_window_lane *lanes;
+    uint32_t rows_max; /* more rows of a log coalesce into panes: pane.h; 0: none do */
+    struct tsn_window_counts *counts; /* or NULL */
     /* By tsn_window_arrange: */
     uint32_t runs_bytes;
+    uint32_t pane_bytes;
     bool in_order; /* all lanes read as of the event's own time: see tsn_window_pass */
 };
 
@@ -146,10 +157,14 @@ struct tsn_window_view {
     struct tsn_cell *cell;
     const struct tsn_window_layout *layout;
     struct tsn_pool *pool;
-    tsn_event_ms to_ms;   /* asof - delay */
-    tsn_event_ms time_ms; /* the event's own, from which time_since counts */
-    uint32_t lo, hi;      /* rows [lo, hi) are in it */
-    bool totals;          /* running totals stand exactly here */
+    tsn_event_ms to_ms;        /* asof - delay */
+    tsn_event_ms time_ms;      /* the event's own, from which time_since counts */
+    uint32_t lo, hi;           /* rows [lo, hi) are in it */
+    bool totals;               /* running totals stand exactly here */
+    struct tsn_panes *panes;   /* NULL: the interval reaches into no pane; else: */
+    tsn_event_ms out_ms;       /* its lower edge */
+    uint32_t pane_lo, pane_hi; /* the first panes with a row behind its edges */
+    bool approximate;          /* the value read last may be off: docs/SEMANTICS.md */
 };
 
 /* asof_ms: the event's time, or the entity's newest. The view is void at the next
@@ -192,6 +207,11 @@ void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_windo
 
 /* ---- between the files of this room ---------------------------------------- */
 
+/* Text of a row or a pane, as its word has it; 0 is none. */
+uint64_t tsn_text_make(struct tsn_pool *pool, const void *p, uint32_t len);
+uint64_t tsn_text_copy(struct tsn_pool *pool, uint64_t word);
+void tsn_text_free(struct tsn_pool *pool, uint64_t word);
+
 /* What a row owns. */
 void tsn_cell_row_free(const struct tsn_window_layout *layout, struct tsn_pool *pool,
                        const uint64_t *row);
@@ -220,9 +240,9 @@ static inline int64_t tsn_window_minus(int64_t a, int64_t b)
     return d;
 }
 
-/* The value of an item of the view's lane. */
-static inline void tsn_window_read(const struct tsn_window_view *view,
-                                   const struct tsn_window_item *item, struct tsn_reading *out)
+/* The value of an item over the view's rows alone. */
+static inline void tsn_window_read_rows(const struct tsn_window_view *view,
+                                        const struct tsn_window_item *item, struct tsn_reading *out)
 {
     if (!item->plain) {
         tsn_window_read_total(view, item, out);
@@ -237,6 +257,23 @@ static inline void tsn_window_read(const struct tsn_window_view *view,
         out->state = TSN_STATE_VALUE;
         out->i = item->agg == TSN_AGG_TIME_SINCE ? tsn_window_minus(view->time_ms, (int64_t)row[0])
                                                  : (int64_t)row[item->word];
+    }
+}
+
+/* pane_read.c: the view's panes, as far as its interval reaches into them; the value of
+ * an item over them and its rows. */
+void tsn_panes_look(struct tsn_window_view *view, unsigned lane);
+void tsn_panes_read(struct tsn_window_view *view, const struct tsn_window_item *item,
+                    struct tsn_reading *out);
+
+/* The value of an item of the view's lane. */
+static inline void tsn_window_read(struct tsn_window_view *view, const struct tsn_window_item *item,
+                                   struct tsn_reading *out)
+{
+    if (view->panes) {
+        tsn_panes_read(view, item, out);
+    } else {
+        tsn_window_read_rows(view, item, out);
     }
 }
 

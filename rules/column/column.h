@@ -93,7 +93,8 @@ struct tsn_column {
         struct tsn_time *time;
     };
     uint64_t *valid;
-    uint64_t *error; /* NULL: no cell is an error */
+    uint64_t *error;       /* NULL: no cell is an error */
+    uint64_t *approximate; /* feature read with an error that the pack states; NULL: none is */
 };
 
 /* Words of a bitmap of n rows. */

@@ -409,12 +409,13 @@ static bool caps(struct pack *p, struct tsn_feature *f, const struct tsn_yaml_no
         f->max_keys = (uint64_t)value;
     }
     value = 0;
-    if (exact && f->agg != TSN_AGG_DISTINCT) {
-        tsn_yaml_error(p->doc, exact, "leave it out",
-                       "'exact_up_to' is for distinct; every other aggregate is exact");
+    if (exact && f->agg == TSN_AGG_SET) {
+        tsn_yaml_error(p->doc, exact, "write max: how many members are kept",
+                       "'exact_up_to' bounds rows; a set is exact, and bounded by 'max'");
         ok = false;
     } else if (exact) {
-        ok = tsn_yaml_int(p->doc, exact, "'exact_up_to'", 16, 1000000000, &value) && ok;
+        ok = tsn_yaml_int(p->doc, exact, "'exact_up_to'", TSN_EXACT_MIN, TSN_EXACT_MAX, &value) &&
+             ok;
         f->exact_up_to = (uint64_t)value;
     }
     return ok;

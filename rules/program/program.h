@@ -35,7 +35,14 @@ enum {
     TSN_BY_MAX = 4,      /* fields that together name an entity entry */
     TSN_SET_MAX = 10000, /* members of a set: a hit may be handed out to each of them */
     TSN_SET_DEFAULT = 1000,
+    TSN_EXACT_MIN = 16,          /* rows of a log that are kept one by one, ... */
+    TSN_EXACT_DEFAULT = 1000000, /* ... where the pack says nothing: some tens of MB ... */
+    TSN_EXACT_MAX = 1000000000,  /* ... and at most; older ones coalesce: engine/window/pane.h */
+    TSN_PANE_PART = 64,          /* a pane is at most 1/64 as wide as it lies back */
 };
+
+/* Standard error of `distinct` beyond `exact_up_to`: engine/window/sketch.h. */
+#define TSN_DISTINCT_ERROR 0.023
 
 enum tsn_level {
     TSN_LEVEL_NONE,
@@ -117,7 +124,7 @@ struct tsn_feature {
     bool exclude_current;
     bool at_seen;
     uint64_t max_keys;    /* n_by > 1: entries kept under one first field; else 0 */
-    uint64_t exact_up_to; /* distinct: exact to this many values, 0: always */
+    uint64_t exact_up_to; /* rows kept one by one; 0: TSN_EXACT_DEFAULT */
     uint16_t max_members; /* set: the newest so many values; else 0 */
     int level;            /* 0: where reads no feature; else 1 + the largest level
                              among features that where or expr reads. Features of a

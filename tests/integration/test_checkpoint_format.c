@@ -4,8 +4,8 @@
  *
  * tests/golden/formats/checkpoint-1.redis was written by the version whose layout 1 is
  * (TSN_WRITE_FIXTURES=1 and this program) and is never changed: when the layout or a
- * section changes, a checkpoint-2 joins it, and this one either still loads or is refused
- * as documented.
+ * section changes, another joins it, and this one either still loads or is refused as
+ * documented. checkpoint-panes-1.redis holds hot keys: records of entities in format 2.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "connectors/decode/decode.h"
 #include "connectors/store/store.h"
@@ -33,17 +34,23 @@ struct bench {
     struct tsn_program *prog;
     struct tsn_batch *batch;
     struct tsn_decoder *decoder;
+    int n_lines;                     /* that are called */
+    const char *file;                /* of the checkpoint */
     char bytes[BEFORE + AFTER][160]; /* of the records: rows borrow them */
 };
 
-static int set_up(void **state)
+static int set_up_with(void **state, const char *config, const char *file, int n_lines)
 {
     struct bench *bench = calloc(1, sizeof *bench);
+    char path[512];
+    bench->file = file;
+    bench->n_lines = n_lines;
+    snprintf(path, sizeof path, "%s/%s", folder, config);
     struct tsn_diags diags;
     tsn_diags_init(&diags);
     tsn_redis_server_start(&bench->server, NULL);
     bench->keys = tsn_keys_insecure();
-    bench->config = tsn_config_load(TSN_SOURCE_DIR "/tests/golden/formats/tocsin.yaml", &diags);
+    bench->config = tsn_config_load(path, &diags);
     bench->prog = bench->config ? tsn_config_pack(bench->config, &diags) : NULL;
     tsn_diags_print(&diags, stderr);
     tsn_diags_free(&diags);
@@ -56,6 +63,17 @@ static int set_up(void **state)
     assert_non_null(bench->decoder);
     *state = bench;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, "tocsin.yaml", "checkpoint-1.redis", 3);
+}
+
+/* Everybody calls one line, which has more rows than are kept one by one. */
+static int set_up_hot(void **state)
+{
+    return set_up_with(state, "tocsin-hot.yaml", "checkpoint-panes-1.redis", 1);
 }
 
 static int tear_down(void **state)
@@ -71,17 +89,18 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Calls from..to of a fixed series: three lines are called by five, a minute apart. */
+/* Calls from..to of a fixed series: some lines are called by five, a minute apart. */
 static void feed(struct bench *bench, struct tsn_engine *eng, int from, int to,
                  struct tsn_output *out)
 {
     tsn_batch_clear(bench->batch);
     for (int i = from; i < to; i++) {
         char *bytes = bench->bytes[i];
-        int len =
-            snprintf(bytes, sizeof bench->bytes[i],
-                     "{\"t\":%lld,\"ref\":\"c%d\",\"a\":\"+1%07d\",\"b\":\"+2%07d\",\"talk\":%d}",
-                     1772413200000LL + i * 60000LL, i, i % 5, i % 3, 10 + i * 7 % 50);
+        int len = snprintf(
+            bytes, sizeof bench->bytes[i],
+            "{\"t\":%lld,\"ref\":\"c%d\",\"a\":\"+1%07d\",\"b\":\"+2%07d\",\"talk\":%d,"
+            "\"q\":%d.1}",
+            1772413200000LL + i * 60000LL, i, i % 5, i % bench->n_lines, 10 + i * 7 % 50, i % 9);
         struct tsn_record record = {.bytes = bytes,
                                     .len = (size_t)len,
                                     .timestamp_ms = 1772413200000LL + i * 60000LL,
@@ -128,19 +147,18 @@ static void store_one(struct bench *bench, struct tsn_engine *eng,
     tsn_store_close(store);
 }
 
-static void a_checkpoint_of_layout_1_still_loads_and_goes_on(void **state)
+static void loads_and_goes_on(struct bench *bench)
 {
-    struct bench *bench = *state;
     struct tsn_failure failure = {0};
     struct tsn_output expected, before, out;
     tsn_output_init(&expected);
     tsn_output_init(&before);
     tsn_output_init(&out);
     char path[512];
-    snprintf(path, sizeof path, "%s/checkpoint-1.redis", folder);
+    snprintf(path, sizeof path, "%s/%s", folder, bench->file);
     struct tsn_engine *whole = tsn_engine_new(bench->prog, &bench->config->engine);
     feed(bench, whole, 0, BEFORE, &before);
-    if (getenv("TSN_WRITE_FIXTURES")) {
+    if (getenv("TSN_WRITE_FIXTURES") && access(path, F_OK) != 0) {
         store_one(bench, whole, NULL);
         run("bash %s/dump.sh %s > %s", folder, bench->server.socket, path);
         run("redis-cli -s %s flushall > /dev/null", bench->server.socket);
@@ -168,6 +186,12 @@ static void a_checkpoint_of_layout_1_still_loads_and_goes_on(void **state)
         assert_int_equal(out.alerts[i].revision, expected.alerts[i].revision);
         assert_int_equal(out.alerts[i].level, expected.alerts[i].level);
         assert_true(out.alerts[i].score == expected.alerts[i].score);
+        assert_int_equal(out.alerts[i].n_hits, expected.alerts[i].n_hits);
+        for (uint32_t h = 0; h < out.alerts[i].n_hits; h++) {
+            struct tsn_str reason = out.alerts[i].hits[h].reason;
+            assert_int_equal(reason.len, expected.alerts[i].hits[h].reason.len);
+            assert_memory_equal(reason.p, expected.alerts[i].hits[h].reason.p, reason.len);
+        }
     }
     assert_int_equal(tsn_engine_counts(eng).entities, tsn_engine_counts(whole).entities);
     tsn_store_close(store);
@@ -176,6 +200,24 @@ static void a_checkpoint_of_layout_1_still_loads_and_goes_on(void **state)
     tsn_output_free(&expected);
     tsn_output_free(&before);
     tsn_output_free(&out);
+}
+
+static void a_checkpoint_of_layout_1_still_loads_and_goes_on(void **state)
+{
+    loads_and_goes_on(*state);
+}
+
+static void a_checkpoint_with_panes_still_loads_and_goes_on(void **state)
+{
+    struct bench *bench = *state;
+    struct tsn_engine *eng = tsn_engine_new(bench->prog, &bench->config->engine);
+    struct tsn_output out;
+    tsn_output_init(&out);
+    feed(bench, eng, 0, BEFORE, &out);
+    assert_true(tsn_engine_counts(eng).coalesced > 0);
+    tsn_engine_free(eng);
+    tsn_output_free(&out);
+    loads_and_goes_on(bench);
 }
 
 static void a_section_of_a_later_version_is_refused_by_its_number(void **state)
@@ -206,5 +248,9 @@ int main(void)
         cmocka_unit_test(a_checkpoint_of_layout_1_still_loads_and_goes_on),
         cmocka_unit_test(a_section_of_a_later_version_is_refused_by_its_number),
     };
-    return cmocka_run_group_tests_name("checkpoint_format", tests, set_up, tear_down);
+    const struct CMUnitTest hot[] = {
+        cmocka_unit_test(a_checkpoint_with_panes_still_loads_and_goes_on),
+    };
+    int failed = cmocka_run_group_tests_name("checkpoint_format", tests, set_up, tear_down);
+    return failed + cmocka_run_group_tests_name("with panes", hot, set_up_hot, tear_down);
 }

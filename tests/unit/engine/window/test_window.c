@@ -12,122 +12,13 @@
 #include <string.h>
 
 #include "engine/window/window.h"
+#include "tests/fixture/window_model.h"
 
-enum { ROWS_MAX = 4096, HAS_X = 1 << 2, HAS_D = 1 << 3 };
-
-struct model_row {
-    int64_t time_ms;
-    uint64_t bits;
-    int64_t x;
-    double d;
-};
-
-struct model {
-    struct model_row rows[ROWS_MAX]; /* by (time, order) */
-    int n;
-};
-
-static uint64_t random_state;
-
-static uint64_t next_random(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
+static struct tsn_model_random dice;
 
 static int64_t below(int64_t n)
 {
-    return (int64_t)(next_random() % (uint64_t)n);
-}
-
-static void model_put(struct model *model, const struct model_row *row)
-{
-    int i = model->n++;
-    while (i > 0 && model->rows[i - 1].time_ms > row->time_ms) {
-        model->rows[i] = model->rows[i - 1];
-        i--;
-    }
-    model->rows[i] = *row;
-}
-
-/* The value by definition, from the rows that count, in order. */
-static void model_value(const struct tsn_window_item *item, const struct model_row *rows, int n,
-                        int64_t time_ms, struct tsn_reading *out)
-{
-    bool zero = item->agg == TSN_AGG_COUNT || item->agg == TSN_AGG_SUM ||
-                item->agg == TSN_AGG_DISTINCT || item->agg == TSN_AGG_SET;
-    *out = (struct tsn_reading){.state = zero || n ? TSN_STATE_VALUE : TSN_STATE_MISSING};
-    __int128 s1 = 0;
-    __int128 s2 = 0;
-    double sum = 0.0;
-    double off = 0.0;
-    int best = -1;
-    int64_t different = 0;
-    bool is_min = item->agg == TSN_AGG_MIN;
-    for (int i = 0; i < n; i++) {
-        s1 += rows[i].x;
-        s2 += (__int128)rows[i].x * rows[i].x;
-        sum += rows[i].d;
-        double x = item->is_double ? rows[i].d : (double)rows[i].x;
-        double b = best < 0 ? 0 : item->is_double ? rows[best].d : (double)rows[best].x;
-        if (best < 0 || (isnan(b) && !isnan(x)) || (is_min ? x < b : x > b)) {
-            best = i;
-        }
-        int k = 0;
-        while (rows[k].x != rows[i].x) {
-            k++;
-        }
-        different += k == i;
-    }
-    for (int i = 0; i < n; i++) {
-        off += (rows[i].d - sum / n) * (rows[i].d - sum / n);
-    }
-    switch (item->agg) {
-    case TSN_AGG_COUNT:
-        out->i = n;
-        break;
-    case TSN_AGG_SUM:
-        if (item->is_double) {
-            out->d = sum;
-        } else {
-            out->i = (int64_t)s1;
-        }
-        break;
-    case TSN_AGG_AVG:
-        out->d = item->is_double ? sum / n : (double)s1 / ((double)n * item->unit);
-        break;
-    case TSN_AGG_STDDEV:
-        out->d = item->is_double ? sqrt(off / n)
-                                 : sqrt((double)(n * s2 - s1 * s1)) / ((double)n * item->unit);
-        break;
-    case TSN_AGG_MIN:
-    case TSN_AGG_MAX:
-        if (n && item->is_double) {
-            out->d = rows[best].d;
-        } else if (n) {
-            out->i = rows[best].x;
-        }
-        break;
-    case TSN_AGG_DISTINCT:
-        out->i = different;
-        break;
-    case TSN_AGG_SET:
-        out->i = different < item->max ? different : item->max;
-        break;
-    case TSN_AGG_FIRST:
-        out->i = n ? rows[0].x : 0;
-        break;
-    case TSN_AGG_LAST:
-        out->i = n ? rows[n - 1].x : 0;
-        break;
-    case TSN_AGG_TIME_SINCE:
-        out->i = n ? time_ms - rows[n - 1].time_ms : 0;
-        break;
-    case TSN_AGGS:
-        fail();
-    }
+    return tsn_model_below(&dice, n);
 }
 
 static void cell_read(struct tsn_cell *cell, const struct tsn_window_layout *layout,
@@ -139,18 +30,18 @@ static void cell_read(struct tsn_cell *cell, const struct tsn_window_layout *lay
     tsn_window_read(&view, &layout->items[item], out);
 }
 
-static void check(const struct model *model, struct tsn_cell *cell,
+static void check(const struct tsn_window_rows *model, struct tsn_cell *cell,
                   const struct tsn_window_layout *layout, struct tsn_pool *pool, int64_t asof_ms,
                   int64_t time_ms)
 {
-    static struct model_row rows[ROWS_MAX];
+    static struct tsn_window_row rows[TSN_WINDOW_MODEL_ROWS];
     for (uint32_t k = 0; k < layout->n_items; k++) {
         const struct tsn_window_item *item = &layout->items[k];
         const struct tsn_window_lane *lane = &layout->lanes[item->lane];
         int n = 0;
         int64_t to = asof_ms - lane->delay_ms;
         for (int i = 0; i < model->n; i++) {
-            const struct model_row *row = &model->rows[i];
+            const struct tsn_window_row *row = &model->rows[i];
             if (row->time_ms <= to && row->time_ms > to - lane->window_ms &&
                 (row->bits & item->need) == item->need) {
                 rows[n++] = *row;
@@ -158,7 +49,7 @@ static void check(const struct model *model, struct tsn_cell *cell,
         }
         struct tsn_reading want;
         struct tsn_reading got;
-        model_value(item, rows, n, time_ms, &want);
+        tsn_window_model_value(item, rows, n, time_ms, &want);
         cell_read(cell, layout, pool, k, asof_ms, time_ms, &got);
         bool both_nan =
             item->is_double && want.state == TSN_STATE_VALUE && isnan(want.d) && isnan(got.d);
@@ -172,64 +63,6 @@ static void check(const struct model *model, struct tsn_cell *cell,
     }
 }
 
-/* Every aggregate under two filters on three lanes. */
-static void layout_all(struct tsn_window_layout *layout, struct tsn_window_item *items,
-                       struct tsn_window_lane *lanes)
-{
-    static const struct {
-        int64_t window_ms, delay_ms;
-    } spans[] = {{50, 0}, {400, 0}, {300, 120}};
-    *layout = (struct tsn_window_layout){.n_lanes = 3,
-                                         .stride = 4,
-                                         .has_bits = true,
-                                         .keep_ms = 420,
-                                         .items = items,
-                                         .lanes = lanes};
-    for (int l = 0; l < 3; l++) {
-        lanes[l] = (struct tsn_window_lane){.window_ms = spans[l].window_ms,
-                                            .delay_ms = spans[l].delay_ms,
-                                            .first = layout->n_items};
-        for (int agg = 0; agg < TSN_AGGS; agg++) {
-            bool value = agg != TSN_AGG_COUNT && agg != TSN_AGG_TIME_SINCE;
-            bool edge = agg == TSN_AGG_FIRST || agg == TSN_AGG_LAST || agg == TSN_AGG_DISTINCT ||
-                        agg == TSN_AGG_SET;
-            for (int kind = 0; kind < 2; kind++) {
-                bool is_double = kind == 1 && value && !edge;
-                bool sums = agg == TSN_AGG_SUM || agg == TSN_AGG_AVG || agg == TSN_AGG_STDDEV;
-                struct tsn_window_item *item = &items[layout->n_items++];
-                *item = (struct tsn_window_item){.agg = (enum tsn_agg)agg,
-                                                 .lane = (uint8_t)l,
-                                                 .is_double = is_double,
-                                                 .scanned = is_double && sums,
-                                                 .max = 5,
-                                                 .unit = is_double ? 1.0 : 100.0};
-                item->need = kind == 0 ? 1 : 2;
-                if (value) {
-                    item->word = is_double ? 3 : 2;
-                    item->need |= is_double ? HAS_D : HAS_X;
-                }
-                if (!value && kind == 1) {
-                    item->need = 0;
-                    item->plain = true;
-                }
-            }
-        }
-        lanes[l].n = (uint16_t)(layout->n_items - lanes[l].first);
-    }
-    tsn_window_arrange(layout);
-}
-
-static void row_random(struct model_row *row, int64_t time_ms, int values)
-{
-    static const double doubles[] = {0.0, -0.0, 1.5, -2.25, 1e17, 0.1};
-    *row = (struct model_row){.time_ms = time_ms, .bits = 1 + next_random() % 15};
-    row->x = values == 0 ? below(8) - 3 : (int64_t)(next_random() >> 8);
-    row->d = values == 0 ? doubles[below(6)] : (double)below(1000) / 7;
-    if (below(20) == 0) {
-        row->d = (double)NAN;
-    }
-}
-
 struct stream_case {
     const char *why;
     int late_percent;
@@ -240,14 +73,14 @@ struct stream_case {
 
 static void run_stream(const struct stream_case *at, uint64_t seed)
 {
-    static struct model model;
+    static struct tsn_window_rows model;
     struct tsn_window_item items[3 * 2 * TSN_AGGS];
     struct tsn_window_lane lanes[3];
     struct tsn_window_layout layout;
     struct tsn_pool pool;
     model.n = 0;
-    random_state = seed * 2654435761u + 1;
-    layout_all(&layout, items, lanes);
+    dice.state = seed * 2654435761u + 1;
+    tsn_window_model_layout(&layout, items, lanes);
     tsn_pool_init(&pool);
     struct tsn_cell *cell = tsn_cell_new(&layout, &pool);
     int64_t newest_ms = 1000000;
@@ -257,12 +90,11 @@ static void run_stream(const struct stream_case *at, uint64_t seed)
         int64_t time_ms =
             late ? newest_ms - below(lateness_ms + 1) : newest_ms + below(at->step_ms + 1);
         newest_ms = time_ms > newest_ms ? time_ms : newest_ms;
-        struct model_row row;
-        row_random(&row, time_ms, at->values);
-        uint64_t words[4] = {(uint64_t)row.time_ms, row.bits};
-        memcpy(&words[2], &row.x, 8);
-        memcpy(&words[3], &row.d, 8);
-        model_put(&model, &row);
+        struct tsn_window_row row;
+        tsn_window_model_row(&dice, &row, time_ms, at->values);
+        uint64_t words[TSN_WINDOW_MODEL_WORDS];
+        tsn_window_model_words(&row, words);
+        tsn_window_model_put(&model, &row);
         tsn_cell_write(&cell, &layout, &pool, words, newest_ms - lateness_ms - layout.keep_ms);
         if (below(50) == 0) {
             tsn_cell_expire(&cell, &layout, &pool, newest_ms - lateness_ms - layout.keep_ms);
@@ -313,7 +145,7 @@ struct twin {
 static void twin_begin(struct twin *twin)
 {
     *twin = (struct twin){0};
-    layout_all(&twin->layout, twin->items, twin->lanes);
+    tsn_window_model_layout(&twin->layout, twin->items, twin->lanes);
     for (int l = 0; l < 3; l++) {
         twin->lanes[l].delay_ms = 0;
     }
@@ -391,17 +223,16 @@ static void a_visit_at_once_gives_what_its_parts_give(void **state)
     for (uint64_t seed = 1; seed <= 9; seed++) {
         struct twin twin;
         twin_begin(&twin);
-        random_state = seed * 2654435761u + 7;
+        dice.state = seed * 2654435761u + 7;
         int64_t newest_ms = 1000000;
         for (int i = 0; i < 2000; i++) {
             int64_t step_ms = steps_ms[(seed + (uint64_t)i / 500) % 3];
             int64_t time_ms = newest_ms + (below(100) < 5 ? -below(200) : below(step_ms + 1));
             newest_ms = time_ms > newest_ms ? time_ms : newest_ms;
-            struct model_row row;
-            row_random(&row, time_ms, (int)(seed % 2));
-            uint64_t words[4] = {(uint64_t)row.time_ms, row.bits};
-            memcpy(&words[2], &row.x, 8);
-            memcpy(&words[3], &row.d, 8);
+            struct tsn_window_row row;
+            tsn_window_model_row(&dice, &row, time_ms, (int)(seed % 2));
+            uint64_t words[TSN_WINDOW_MODEL_WORDS];
+            tsn_window_model_words(&row, words);
             bool reads = below(4) > 0;
             struct tsn_window_pass pass = {
                 .time_ms = time_ms,

@@ -162,7 +162,8 @@ static const struct slip slips[] = {
      "'max' bounds the members of a set; this is a count"},
     {"aggregate: sum(n)\n    by: [caller, callee]", "aggregate: set(n)\n    by: @[caller, callee]",
      "a set is kept by one field, not by 2"},
-    {"aggregate: count", "exact_up_to: @20\n    aggregate: set(callee)", "'exact_up_to' is for"},
+    {"aggregate: count", "exact_up_to: @20\n    aggregate: set(callee)",
+     "'exact_up_to' bounds rows; a set is exact"},
     {"expr: 'f.calls > 3'",
      "expr: '@f.got > 3'\n  - { name: got, event: call, aggregate: set(n), by: caller, window: 1d "
      "}",
@@ -202,7 +203,7 @@ static const struct slip slips[] = {
     {"window: 1h", "window: @9999d", "at most 3653d"},
     {"window: 1h", "window: 1h\n    current: @inclde", "did you mean 'include'?"},
     {"window: 1h", "window: 1h\n    at: @now", "unknown value of 'at': 'now'"},
-    {"window: 1h", "window: 1h\n    exact_up_to: @100", "'exact_up_to' is for distinct"},
+    {"window: 1h", "window: 1h\n    exact_up_to: @15", "'exact_up_to' must lie between 16 and"},
     {"window: 1h", "window: 1h\n    max_keys: @10", "this one is by one"},
     {"by: caller\n    read: { pay: payer }\n    window: 1h", "by: caller\n    read: { pay: payer }",
      "feature 'calls' has no 'window'"},
