@@ -134,9 +134,9 @@ typedef void tsn_snapshot_sink(void *user, const struct tsn_snapshot_record *rec
  * the moment it begins, between two steps. The engine goes on meanwhile: records come
  * from begin, from each step, and from the functions that process rows and ticks when
  * something is about to change that was not given yet; a swap completes the cut first.
- * sink and user live until then. One cut at a time. Order is unspecified; no record
- * comes twice, but that one is gone may be said twice. begin costs by written
- * lists that changed and episodes that ended. */
+ * sink and user live until then. One cut at a time. Order is unspecified; no key
+ * comes twice: whoever stores them counts them. begin costs by written lists that changed
+ * and episodes that ended. */
 void tsn_snapshot_begin(struct tsn_engine *eng, bool whole, tsn_snapshot_sink *sink, void *user);
 /* Gives more, about `bytes` of records; true when nothing is left to give. */
 bool tsn_snapshot_step(struct tsn_engine *eng, size_t bytes);

@@ -164,11 +164,32 @@ static bool episode_exists(const struct tsn_score *score, const uint8_t key[16])
     return false;
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct score_key));
+}
+
+/* Each once: an episode may have ended, opened and ended again. */
+static void gone_once(struct tsn_score *score)
+{
+    size_t n = 0;
+    if (score->n_gone > 1) {
+        qsort(score->gone, score->n_gone, sizeof *score->gone, by_bytes);
+    }
+    for (size_t i = 0; i < score->n_gone; i++) {
+        if (n == 0 || by_bytes(&score->gone[n - 1], &score->gone[i]) != 0) {
+            score->gone[n++] = score->gone[i];
+        }
+    }
+    score->n_gone = n;
+}
+
 /* What is given at once. */
 static void begin_give(struct tsn_score *score)
 {
     struct score_cut *cut = &score->cut;
     uint8_t key[16];
+    gone_once(score);
     for (size_t i = 0; i < score->n_gone; i++) {
         if (!episode_exists(score, score->gone[i].bytes)) {
             give(cut, TSN_SNAPSHOT_EPISODE, score->gone[i].bytes, true);
