@@ -87,9 +87,10 @@ bool tsn_store_take(struct tsn_store *store, const struct tsn_store_taker *taker
 
 /* The newest stored versions of the records of a section with these keys, in no order,
  * while checkpoints go on being written; on a connection of its own, in the caller's
- * thread. After a claim. RETRY: Redis is away, ask again later; what the reader was given
- * is right. RECOVER: one of them is not there, or what is there is not what this store
- * wrote or claimed: the state must be recovered. One round trip. */
+ * thread. One may come twice, when a checkpoint was committed meanwhile. After a claim. RETRY:
+ * Redis is away, ask again later; what the reader was given is right. RECOVER: one of them is not
+ * there, or what is there is not what this store wrote or claimed: the state must be recovered. One
+ * round trip. */
 bool tsn_store_fetch(struct tsn_store *store, enum tsn_snapshot_section section,
                      const uint8_t (*keys)[16], size_t n, tsn_store_reader *reader, void *user,
                      struct tsn_failure *failure);

@@ -68,6 +68,21 @@ n=$(same_as_replay "$config" "$instance")
 covered_once "$instance" >/dev/null
 ok "after a crash the alerts are those of the replay ($n)"
 
+# A second engine waits, and takes over from the one that dies.
+start_engine "$config" "$dir/first.log"
+first=$engine
+await "$dir/first.log" 'live at manifest'
+start_engine "$config" "$dir/second.log"
+await "$dir/second.log" 'with engine.max_resident the state is restored once the seat is ours'
+feed_part
+sleep 0.5
+kill -9 "$first"
+await "$dir/second.log" 'live at manifest'
+await_quiet "$dir/second.log"
+stop_engine TERM
+n=$(same_as_replay "$config" "$instance")
+ok "a standby takes over by restoring ($n)"
+
 # Redis is emptied while it holds what memory does not: recovered from Kafka.
 start_engine "$config" "$dir/run3.log"
 await "$dir/run3.log" 'live at manifest'

@@ -62,12 +62,26 @@ static void some_keys(const struct tsn_fake_state *state, struct keys *keys)
     keys->n = keys->n < WANTED ? keys->n : WANTED;
 }
 
+/* A record may come twice; then it is the same. */
+static bool read_record(void *user, const struct tsn_snapshot_record *record, const char **why)
+{
+    struct tsn_fake_state *fetched = user;
+    uint64_t i;
+    memcpy(&i, record->key, sizeof i);
+    assert_true(i < fetched->n);
+    uint32_t before = fetched->version[i];
+    fetched->version[i] = 0;
+    bool ok = tsn_fake_state_read(fetched, record, why);
+    assert_true(!ok || before == 0 || fetched->version[i] == before);
+    return ok;
+}
+
 static bool try_fetch(struct tsn_store *store, const struct keys *keys,
                       struct tsn_fake_state *fetched, struct tsn_failure *failure)
 {
     memset(fetched->version, 0, fetched->n * sizeof *fetched->version);
     return tsn_store_fetch(store, TSN_SNAPSHOT_ENTITY, (const uint8_t(*)[16])keys->bytes, keys->n,
-                           tsn_fake_state_read, fetched, failure);
+                           read_record, fetched, failure);
 }
 
 /* The fetched records are those of `state`, and no others came. */
@@ -320,5 +334,14 @@ int main(void)
         cmocka_unit_test_setup(what_another_owner_wrote_is_not_taken_for_ours, store_world_empty),
         cmocka_unit_test_setup(a_record_that_is_not_there_is_a_loss, store_world_empty),
     };
-    return cmocka_run_group_tests_name("redis_fetch", tests, store_world_begin, store_world_end);
+    const struct CMUnitTest on_a_cluster[] = {
+        cmocka_unit_test_setup(newest_versions_are_fetched_while_changes_are_folded,
+                               store_world_empty),
+        cmocka_unit_test_setup(a_checkpoint_that_is_being_written_disturbs_no_fetch,
+                               store_world_empty),
+    };
+    int failed =
+        cmocka_run_group_tests_name("redis_fetch", tests, store_world_begin, store_world_end);
+    return failed + cmocka_run_group_tests_name("redis_fetch_cluster", on_a_cluster,
+                                                store_world_begin_cluster, store_world_end);
 }
