@@ -45,7 +45,7 @@ struct tsn_feed {
     struct tsn_reader *reader;
     size_t n;
     struct lane *lanes;
-    struct tsn_merge_lane *views;
+    struct tsn_merge *merge;
     uint32_t chunk_rows;
     struct chunk *spare;
     struct chunk *spent; /* their rows may still be borrowed */
@@ -131,8 +131,6 @@ static bool lanes_open(struct tsn_feed *feed, const struct tsn_origin *origins,
         partitions[i] = (struct tsn_reader_partition){
             .topic = origins[i].topic, .partition = origins[i].partition, .start = positions[i]};
         ok = lane_open(feed, i, &origins[i], positions[i], failure);
-        feed->views[i].state = TSN_LANE_BEHIND;
-        feed->views[i].wait_until_ms = INT64_MIN; /* unset: see lane_view */
     }
     if (ok) {
         feed->reader =
@@ -156,10 +154,9 @@ struct tsn_feed *tsn_feed_open(const struct tsn_config *config, const struct tsn
                        : rows < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN
                                                : (uint32_t)rows;
     feed->lanes = calloc(n ? n : 1, sizeof *feed->lanes);
-    feed->views = calloc(n ? n : 1, sizeof *feed->views);
+    feed->merge = tsn_merge_new(n);
     feed->items = calloc(feed->chunk_rows, sizeof *feed->items);
     TSN_MUST_ALLOC(feed->lanes);
-    TSN_MUST_ALLOC(feed->views);
     TSN_MUST_ALLOC(feed->items);
     if (!lanes_open(feed, origins, positions, failure)) {
         tsn_feed_close(feed);
@@ -181,7 +178,7 @@ void tsn_feed_close(struct tsn_feed *feed)
     chunks_free(feed->spare);
     chunks_free(feed->spent);
     free(feed->lanes);
-    free(feed->views);
+    tsn_merge_free(feed->merge);
     free(feed->items);
     free(feed);
 }
@@ -255,33 +252,34 @@ static void decode_items(struct tsn_feed *feed, size_t i, struct chunk *chunk, s
 }
 
 /* What the merge sees of a lane. The wait for a dry lane begins at the first fill
- * that gave nothing, so a take that empties it leaves the time unset. */
-static void lane_view(struct tsn_feed *feed, size_t i, bool filled, int64_t now_ms)
+ * that gave nothing, so a take that empties it leaves the time unset (INT64_MIN). */
+static struct tsn_merge_lane lane_view(struct tsn_feed *feed, size_t i, bool filled, int64_t now_ms)
 {
     struct lane *lane = &feed->lanes[i];
-    struct tsn_merge_lane *view = &feed->views[i];
+    struct tsn_merge_lane view = tsn_merge_lanes(feed->merge)[i];
     if (lane->chunk) {
         const struct tsn_batch *batch = lane->chunk->batch;
-        view->head_ms =
-            lane->chunk->taken < batch->n ? batch->rows[lane->chunk->taken].time_ms : INT64_MIN;
-        view->state = TSN_LANE_READY;
-        return;
+        uint32_t taken = lane->chunk->taken;
+        view.head_ms = taken < batch->n ? batch->rows[taken].time_ms : INT64_MIN;
+        view.state = TSN_LANE_READY;
+        return view;
     }
     if (lane->heard && !lane->at_end && tsn_reader_end(feed->reader, i) == lane->fetched) {
         lane->at_end = true; /* as of the fetch that gave its last record */
     }
     if (lane->at_end) {
-        view->state = TSN_LANE_AT_END;
-        return;
+        view.state = TSN_LANE_AT_END;
+        return view;
     }
-    if (view->state != TSN_LANE_BEHIND) {
-        view->state = TSN_LANE_BEHIND;
-        view->wait_until_ms = INT64_MIN;
+    if (view.state != TSN_LANE_BEHIND) {
+        view.state = TSN_LANE_BEHIND;
+        view.wait_until_ms = INT64_MIN;
     }
-    if (filled && view->wait_until_ms == INT64_MIN) {
-        view->wait_until_ms =
+    if (filled && view.wait_until_ms == INT64_MIN) {
+        view.wait_until_ms =
             now_ms + feed->config->kafka.merge_wait_ms * (lane->heard ? 1 : FIRST_CONTACT_WAITS);
     }
+    return view;
 }
 
 bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t i, int64_t now_ms,
@@ -305,7 +303,7 @@ bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t i, int64_t now_ms,
         }
         tsn_reader_release(feed->reader);
     }
-    lane_view(feed, i, true, now_ms);
+    tsn_merge_set(feed->merge, i, lane_view(feed, i, true, now_ms));
     return ok;
 }
 
@@ -356,7 +354,7 @@ int64_t tsn_feed_take(struct tsn_feed *feed, size_t i, tsn_event_ms until_ms, in
         feed->spent = chunk;
         feed->n_spent++;
     }
-    lane_view(feed, i, false, 0);
+    tsn_merge_set(feed->merge, i, lane_view(feed, i, false, 0));
     return lane->position;
 }
 
@@ -379,9 +377,9 @@ size_t tsn_feed_spent(const struct tsn_feed *feed)
 
 /* ---- asking -------------------------------------------------------------------------------- */
 
-const struct tsn_merge_lane *tsn_feed_lanes(const struct tsn_feed *feed)
+const struct tsn_merge *tsn_feed_merge(const struct tsn_feed *feed)
 {
-    return feed->views;
+    return feed->merge;
 }
 
 int64_t tsn_feed_position(const struct tsn_feed *feed, size_t lane)

@@ -55,9 +55,9 @@ bool tsn_feed_fill(struct tsn_feed *feed, int64_t now_ms, struct tsn_failure *fa
 bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t lane, int64_t now_ms,
                         struct tsn_failure *failure);
 
-/* As of the last fill or take. [n] in the order of the origins. A lane that a take
+/* As of the last fill or take; lanes in the order of the origins. A lane that a take
  * emptied must be filled before the merge chooses again. */
-const struct tsn_merge_lane *tsn_feed_lanes(const struct tsn_feed *feed);
+const struct tsn_merge *tsn_feed_merge(const struct tsn_feed *feed);
 
 /* Takes events of a lane in offset order: while their time is <= until_ms, their
  * offset < limit, and `into` has room; `into` refers to them (tsn_batch_settle). Rejects among and

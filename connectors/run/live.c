@@ -301,9 +301,8 @@ static bool choose_steps(struct live *live, int64_t *wake_ms, bool *idle,
     }
     while (machine->batch->n < machine->batch->cap && tsn_feed_spent(machine->feed) < SPENT_MAX &&
            !tsn_interval_full(live->filling)) {
-        struct tsn_merge_choice choice =
-            tsn_merge_choose(tsn_feed_lanes(machine->feed), live->session->origins.n,
-                             config->kafka.merge_slack_ms, live->now_ms);
+        struct tsn_merge_choice choice = tsn_merge_choose(
+            tsn_feed_merge(machine->feed), config->kafka.merge_slack_ms, live->now_ms);
         if (choice.verdict != TSN_MERGE_RUN) {
             *wake_ms = choice.wake_ms;
             *idle = choice.verdict == TSN_MERGE_IDLE;

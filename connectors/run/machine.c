@@ -207,7 +207,7 @@ static bool await_records(struct tsn_machine *machine, size_t lane, int64_t end,
     int64_t now_ms = tsn_clock_monotonic_ms();
     *give_up_ms = *give_up_ms ? *give_up_ms : now_ms + SILENCE_MS;
     if (now_ms > *give_up_ms - SILENCE_MS + AT_END_MS &&
-        tsn_feed_lanes(machine->feed)[lane].state == TSN_LANE_AT_END &&
+        tsn_merge_lanes(tsn_feed_merge(machine->feed))[lane].state == TSN_LANE_AT_END &&
         tsn_reader_end(tsn_feed_reader(machine->feed), lane) < end) {
         return tsn_fail(failure, TSN_REMEDY_CONFIG,
                         "kafka: %s/%d ends before offset %" PRId64 ", which a committed manifest "

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include <stdbool.h>
+
 #include "connectors/run/merge.h"
 
 #define READY(t)                                                                                   \
@@ -65,11 +67,23 @@ static const struct {
      INT64_MAX},
 };
 
+static struct tsn_merge_choice choose(const struct tsn_merge_lane *lanes, size_t n,
+                                      tsn_duration_ms slack_ms)
+{
+    struct tsn_merge *merge = tsn_merge_new(n);
+    for (size_t i = 0; i < n; i++) {
+        tsn_merge_set(merge, i, lanes[i]);
+    }
+    struct tsn_merge_choice choice = tsn_merge_choose(merge, slack_ms, NOW);
+    tsn_merge_free(merge);
+    return choice;
+}
+
 static void each_state_of_the_lanes_gives_its_choice(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct tsn_merge_choice choice = tsn_merge_choose(cases[i].lanes, 3, SLACK, NOW);
+        struct tsn_merge_choice choice = choose(cases[i].lanes, 3, SLACK);
         int64_t limit = choice.verdict == TSN_MERGE_RUN ? choice.until_ms : choice.wake_ms;
         if (choice.verdict != cases[i].verdict || limit != cases[i].limit ||
             (choice.verdict == TSN_MERGE_RUN && choice.lane != cases[i].lane)) {
@@ -82,7 +96,7 @@ static void each_state_of_the_lanes_gives_its_choice(void **state)
 static void no_lanes_are_idle(void **state)
 {
     (void)state;
-    assert_int_equal(tsn_merge_choose(NULL, 0, SLACK, NOW).verdict, TSN_MERGE_IDLE);
+    assert_int_equal(choose(NULL, 0, SLACK).verdict, TSN_MERGE_IDLE);
 }
 
 /* Draining lanes whose times ascend, no event overtakes another lane's head by more
@@ -107,7 +121,7 @@ static void drain(unsigned seed, tsn_duration_ms slack_ms)
             lanes[l] = taken[l] < ROWS ? (struct tsn_merge_lane)READY(times[l][taken[l]])
                                        : (struct tsn_merge_lane)AT_END;
         }
-        struct tsn_merge_choice choice = tsn_merge_choose(lanes, LANES, slack_ms, NOW);
+        struct tsn_merge_choice choice = choose(lanes, LANES, slack_ms);
         assert_int_equal(choice.verdict, TSN_MERGE_RUN);
         size_t l = choice.lane;
         size_t before = n;
@@ -132,12 +146,74 @@ static void merged_order_is_sorted_up_to_the_slack(void **state)
     }
 }
 
+/* The choice as the text has it: a walk over all lanes. */
+static struct tsn_merge_choice naive(const struct tsn_merge_lane *lanes, size_t n)
+{
+    struct tsn_merge_choice choice = {.verdict = TSN_MERGE_IDLE, .wake_ms = INT64_MAX};
+    bool waiting = false, behind = false;
+    for (size_t i = 0; i < n; i++) {
+        behind |= lanes[i].state == TSN_LANE_BEHIND;
+        if (lanes[i].state == TSN_LANE_BEHIND && lanes[i].wait_until_ms > NOW) {
+            waiting = true;
+            choice.wake_ms =
+                lanes[i].wait_until_ms < choice.wake_ms ? lanes[i].wait_until_ms : choice.wake_ms;
+        }
+        if (lanes[i].state == TSN_LANE_READY &&
+            (choice.verdict != TSN_MERGE_RUN || lanes[i].head_ms < lanes[choice.lane].head_ms)) {
+            choice.verdict = TSN_MERGE_RUN;
+            choice.lane = i;
+        }
+    }
+    if (waiting || (choice.verdict != TSN_MERGE_RUN && behind)) {
+        choice.verdict = TSN_MERGE_WAIT;
+    }
+    choice.until_ms = INT64_MAX;
+    for (size_t i = 0; choice.verdict == TSN_MERGE_RUN && i < n; i++) {
+        if (i != choice.lane && lanes[i].state == TSN_LANE_READY &&
+            lanes[i].head_ms + SLACK < choice.until_ms) {
+            choice.until_ms = lanes[i].head_ms + SLACK;
+        }
+    }
+    return choice;
+}
+
+/* Lanes that change one by one, in every state, with many equal times. */
+static void any_change_of_any_lane_gives_the_choice_of_a_walk_over_all(void **state)
+{
+    (void)state;
+    enum { LANES_MAX = 37, CHANGES = 4000 };
+    srand(7);
+    for (size_t n = 1; n <= LANES_MAX; n += n < 9 ? 1 : 7) {
+        struct tsn_merge *merge = tsn_merge_new(n);
+        for (int change = 0; change < CHANGES; change++) {
+            struct tsn_merge_lane lane = {.state = rand() % 8 ? TSN_LANE_READY : TSN_LANE_AT_END,
+                                          .head_ms = rand() % 50 - 25};
+            if (rand() % 16 == 0) {
+                lane.state = TSN_LANE_BEHIND;
+                lane.wait_until_ms = NOW - 20 + rand() % 25;
+            }
+            tsn_merge_set(merge, (size_t)rand() % n, lane);
+            struct tsn_merge_choice is = tsn_merge_choose(merge, SLACK, NOW);
+            struct tsn_merge_choice must = naive(tsn_merge_lanes(merge), n);
+            assert_int_equal(is.verdict, must.verdict);
+            if (is.verdict == TSN_MERGE_RUN) {
+                assert_int_equal(is.lane, must.lane);
+                assert_true(is.until_ms == must.until_ms);
+            } else {
+                assert_true(is.wake_ms == must.wake_ms);
+            }
+        }
+        tsn_merge_free(merge);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_state_of_the_lanes_gives_its_choice),
         cmocka_unit_test(no_lanes_are_idle),
         cmocka_unit_test(merged_order_is_sorted_up_to_the_slack),
+        cmocka_unit_test(any_change_of_any_lane_gives_the_choice_of_a_walk_over_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
