@@ -274,6 +274,11 @@ static void evidence_write(const struct tsn_evidence *evidence, struct tsn_json 
         [TSN_STATE_MISSING] = "missing",
         [TSN_STATE_ERROR] = "error",
     };
+    static const char *const causes[] = {
+#define CAUSE_WORD(id, word) [TSN_CAUSE_##id] = word,
+        TSN_CAUSE_TABLE(CAUSE_WORD)
+#undef CAUSE_WORD
+    };
     tsn_json_open(json, '{');
     tsn_json_name(json, "name");
     tsn_json_text(json, evidence->name);
@@ -283,6 +288,10 @@ static void evidence_write(const struct tsn_evidence *evidence, struct tsn_json 
     tsn_json_text(json, states[evidence->value.state]);
     tsn_json_name(json, "value");
     value_write(&evidence->value, json);
+    if (evidence->cause != TSN_CAUSE_NONE) {
+        tsn_json_name(json, "cause");
+        tsn_json_text(json, causes[evidence->cause]);
+    }
     tsn_json_name(json, "sensitive");
     tsn_json_bool(json, evidence->masked);
     if (evidence->approximation.holds) {

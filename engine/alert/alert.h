@@ -35,11 +35,27 @@ struct tsn_approximation {
     tsn_duration_ms edge_ms; /* its window may begin so much earlier than asked for */
 };
 
+/* Why a value was missing (docs/SEMANTICS.md, "Reading"). */
+#define TSN_CAUSE_TABLE(ROW)                                                                       \
+    ROW(NONE, "")                 /* it was not missing, or nobody knows any more */               \
+    ROW(ABSENT, "absent")         /* the record has no such field */                               \
+    ROW(KEY, "key")               /* the event does not name the feature's entity */               \
+    ROW(LATE, "late")             /* the event came too late for any window */                     \
+    ROW(EMPTY, "empty")           /* there is no row to take it from */                            \
+    ROW(EXPRESSION, "expression") /* a feature's expression came to nothing */
+enum tsn_cause {
+#define TSN_CAUSE_ENUM(id, word) TSN_CAUSE_##id,
+    TSN_CAUSE_TABLE(TSN_CAUSE_ENUM)
+#undef TSN_CAUSE_ENUM
+        TSN_CAUSES
+};
+
 /* What one input of the rule was when it fired. */
 struct tsn_evidence {
     const char *name; /* "transfer.amount", "f.calls_1h" */
     struct tsn_value value;
-    bool masked; /* an entity field: only its last digits may leave the alert */
+    enum tsn_cause cause; /* of a missing value */
+    bool masked;          /* an entity field: only its last digits may leave the alert */
     struct tsn_approximation approximation;
 };
 

@@ -10,7 +10,8 @@
 enum {
     EVIDENCE_MASKED = 1,
     EVIDENCE_APPROXIMATE = 2 /* its edge follows */,
-    EVIDENCE_SKETCHED = 4
+    EVIDENCE_SKETCHED = 4,
+    EVIDENCE_CAUSE_SHIFT = 3, /* above: enum tsn_cause */
 };
 
 /* ---- what is masked --------------------------------------------------------- */
@@ -191,6 +192,29 @@ static void value_write(const struct tsn_value *value, struct tsn_bytes *to)
     }
 }
 
+/* Why this input of the row is missing. */
+static enum tsn_cause cause_of(const struct tsn_hit_row *at, uint32_t input)
+{
+    const struct tsn_event_type *type = &at->prog->types[at->row->type];
+    if (input < (uint32_t)type->n_fields) {
+        return TSN_CAUSE_ABSENT;
+    }
+    const struct tsn_slot *slot = &type->slots[input - (uint32_t)type->n_fields];
+    const struct tsn_feature *feature = &at->prog->features[slot->feature];
+    if (feature->agg == TSN_AGG_EXPR) {
+        return TSN_CAUSE_EXPRESSION;
+    }
+    if (at->partial) {
+        return TSN_CAUSE_NONE;
+    }
+    for (int i = 0; i < feature->n_by; i++) {
+        if (!tsn_bits_get(at->inputs[slot->by[i]].valid, at->row->at)) {
+            return TSN_CAUSE_KEY;
+        }
+    }
+    return at->too_late ? TSN_CAUSE_LATE : TSN_CAUSE_EMPTY;
+}
+
 static void evidence_write(const struct tsn_hit_row *at, uint32_t input, struct tsn_bytes *to)
 {
     const struct tsn_event_type *type = &at->prog->types[at->row->type];
@@ -204,15 +228,17 @@ static void evidence_write(const struct tsn_hit_row *at, uint32_t input, struct 
     tsn_bytes_put(to, prefix, prefix_len);
     tsn_bytes_put(to, ".", 1);
     tsn_bytes_put(to, name, name_len);
+    struct tsn_value value;
+    tsn_column_value(&at->inputs[input], at->row->at, &value);
     struct tsn_approximation off = tsn_hit_approximation(at, input);
-    tsn_bytes_u8(to, (uint8_t)((at->masked[input] ? EVIDENCE_MASKED : 0) |
-                               (off.holds ? EVIDENCE_APPROXIMATE : 0) |
-                               (off.sketched ? EVIDENCE_SKETCHED : 0)));
+    unsigned cause = value.state == TSN_STATE_MISSING ? cause_of(at, input) : TSN_CAUSE_NONE;
+    tsn_bytes_u8(to,
+                 (uint8_t)((at->masked[input] ? EVIDENCE_MASKED : 0) |
+                           (off.holds ? EVIDENCE_APPROXIMATE : 0) |
+                           (off.sketched ? EVIDENCE_SKETCHED : 0) | cause << EVIDENCE_CAUSE_SHIFT));
     if (off.holds) {
         tsn_bytes_u64(to, (uint64_t)off.edge_ms);
     }
-    struct tsn_value value;
-    tsn_column_value(&at->inputs[input], at->row->at, &value);
     value_write(&value, to);
 }
 
@@ -314,7 +340,9 @@ static struct tsn_str str_copy(struct tsn_arena *arena, const void *p, uint32_t 
 static void evidence_flags(struct tsn_bytes_reader *from, struct tsn_evidence *out)
 {
     uint8_t flags = tsn_bytes_get_u8(from);
+    from->bad |= flags >> EVIDENCE_CAUSE_SHIFT >= TSN_CAUSES;
     out->masked = flags & EVIDENCE_MASKED;
+    out->cause = (enum tsn_cause)(flags >> EVIDENCE_CAUSE_SHIFT);
     if (flags & EVIDENCE_APPROXIMATE) {
         out->approximation.holds = true;
         out->approximation.sketched = flags & EVIDENCE_SKETCHED;

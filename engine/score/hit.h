@@ -42,6 +42,8 @@ struct tsn_hit_row {
     struct tsn_eval *eval;
     const struct tsn_column *inputs; /* of the row's type: fields, then slots */
     const bool *masked;              /* of each input: it shows an entity */
+    bool too_late;                   /* the row, so that it reads no window */
+    bool partial;                    /* only what the rule reads is at hand */
 };
 
 /* The event's reference; its id, if any, is text in `room` (TSN_TEXT_MAX bytes) or

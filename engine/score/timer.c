@@ -512,6 +512,7 @@ static bool timer_fire(struct tsn_score *score, const struct score_batch *of,
         .eval = score->timer_evals[t],
         .inputs = frame.inputs,
         .masked = score->types[t].masked,
+        .partial = true,
     };
     return tsn_score_fire(score, of, &at, timer->rule, newest_ms);
 }

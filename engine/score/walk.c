@@ -249,6 +249,7 @@ static void row_visit(struct walk *walk, uint32_t r)
         .eval = walk->of->evals[row->type],
         .inputs = walk->of->inputs[row->type],
         .masked = type->masked,
+        .too_late = walk->of->status[r] == TSN_ROW_TOO_LATE,
     };
     bool timers = fired_collect(score, row);
     if (lists_write(score, walk->of, &at)) {

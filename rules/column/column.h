@@ -71,14 +71,6 @@ struct tsn_dict {
     const struct tsn_str *names;
 };
 
-/* Why a cell is missing or failed; explain and metrics tell them apart. */
-enum tsn_cause {
-    TSN_CAUSE_NONE,    /* no value on this event, or nothing in the window */
-    TSN_CAUSE_KEY,     /* the field that names the entity is missing */
-    TSN_CAUSE_LATE,    /* the row is too late: older rows may be gone */
-    TSN_CAUSE_WARMING, /* the feature is new and has not seen a whole window */
-};
-
 struct tsn_column {
     enum tsn_rep rep;
     uint8_t scale;               /* TSN_REP_MONEY: digits after the point */

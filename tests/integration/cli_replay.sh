@@ -66,6 +66,50 @@ case $left in
 *) not_ok "entities left in the windows are the same for batches of 1, 64 and 4096" "$left" ;;
 esac
 
+# Why a value was missing stands beside it: one record that has little, one that comes
+# first, one that comes too late.
+mkdir -p "$dir/causes"
+cat >"$dir/causes/pack.yaml" <<'END'
+pack: causes
+version: 1
+events:
+  pay:
+    fields:
+      payer: { type: string, required: true, entity: line }
+      payee: { type: string, entity: line }
+      note: { type: string }
+features:
+  - { name: payer_note, event: pay, aggregate: last(note), by: payer, window: 1h }
+  - { name: payee_note, event: pay, aggregate: last(note), by: payee, window: 1h }
+  - { name: both, event: pay, expr: 'f.payer_note + f.payee_note' }
+rules:
+  - id: any
+    event: pay
+    when: 'has(pay.note) || has(f.payer_note) || has(f.payee_note) || has(f.both) || pay.payer != ""'
+    reason: 'any'
+typologies:
+  - { id: any, entity: { pay: payer }, sum_over: 1h, weights: { any: 10 }, thresholds: { minor: 10 } }
+END
+cat >"$dir/causes/tocsin.yaml" <<'END'
+pack: pack.yaml
+insecure: true
+sources:
+  pays: { event: pay, fields: { time: { from: /t, format: epoch_ms }, payer: /a, payee: /b, note: /note } }
+END
+printf '%s\n' '{"t":1700000000000,"a":"A"}' '{"t":1700036000000,"a":"B","b":"B","note":"n"}' \
+    '{"t":1700010000000,"a":"C","b":"C","note":"n"}' >"$dir/causes/pays"
+"$TSN_BINARY" replay --config "$dir/causes/tocsin.yaml" --input "pays=$dir/causes/pays" --quiet \
+    --alerts "$dir/causes/alerts" 2>"$dir/causes/stderr" || not_ok "causes replay" "$(cat "$dir/causes/stderr")"
+while read -r alert; do
+    grep -o '"name":"\(pay\|f\)[.][^}]*' <<<"$alert" | grep -v payer\" | sed -E 's/"name":"([^"]*)".*"state":"([a-z]*)".*/\1 \2 &/; s/ "name.*"cause":"([a-z]*)".*/ \1/; s/ "name.*//' | xargs
+done <"$dir/causes/alerts" >"$dir/causes/is"
+cat >"$dir/causes/expected" <<'END'
+pay.note missing absent f.payer_note missing empty f.payee_note missing key f.both missing expression
+pay.note value f.payer_note missing empty f.payee_note missing empty f.both missing expression
+pay.note value f.payer_note missing late f.payee_note missing late f.both missing expression
+END
+same "an alert says why a value was missing" "$dir/causes/expected" "$dir/causes/is"
+
 # The same with every number in quotes, and a mapping that says so; without, it is said.
 mkdir -p "$dir/quoted"
 for file in calls pays more; do

@@ -81,6 +81,9 @@ static const struct tsn_evidence evidence[] = {
      .value = {.state = TSN_STATE_VALUE, .type = {.type = TSN_TYPE_BOOL}, .b = true}},
     {.name = "transfer.memo",
      .value = {.state = TSN_STATE_MISSING, .type = {.type = TSN_TYPE_STRING}}},
+    {.name = "f.last_payee",
+     .value = {.state = TSN_STATE_MISSING, .type = {.type = TSN_TYPE_STRING}},
+     .cause = TSN_CAUSE_LATE},
 };
 
 static struct tsn_alert_hit hits[1];
@@ -393,7 +396,10 @@ static void numbers_and_texts_survive_the_wire(void **state)
         "\"name\":\"f.since_call\",\"type\":\"duration\",\"state\":\"value\",\"value\":\"20m\"",
         "\"name\":\"transfer.ratio\",\"type\":\"double\",\"state\":\"value\",\"value\":null",
         "\"value\":\"1970-01-01T00:00:00.500Z\"",
-        "\"name\":\"transfer.memo\",\"type\":\"string\",\"state\":\"missing\",\"value\":null",
+        "\"name\":\"transfer.memo\",\"type\":\"string\",\"state\":\"missing\",\"value\":null,"
+        "\"sensitive\"",
+        "\"name\":\"f.last_payee\",\"type\":\"string\",\"state\":\"missing\",\"value\":null,"
+        "\"cause\":\"late\",\"sensitive\"",
         "\"rule_version\":\"0123456789abcdef\"",
         "\"title\":\"Caller \\\"is\\\" the bank\"",
         "\"languages\":[\"zh-Hans\",\"en\"],\"params\":{\"tail\":\"4567\"}",
