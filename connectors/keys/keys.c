@@ -22,7 +22,9 @@
 
 struct tsn_keys {
     uint8_t secret[TSN_KEYS_BYTES];
-    uint8_t seal[TSN_KEYS_BYTES]; /* the subkey of sealing: on the checkpoint's path */
+    /* Subkeys on the checkpoint's path, ready made: */
+    uint8_t seal[TSN_KEYS_BYTES];
+    uint8_t pseudonym[TSN_KEYS_BYTES];
 };
 
 enum {
@@ -40,6 +42,8 @@ _Static_assert(crypto_generichash_KEYBYTES_MIN <= TSN_KEYS_BYTES &&
                    TSN_KEYS_BYTES <= crypto_generichash_KEYBYTES_MAX,
                "a BLAKE2b key");
 
+static const char pseudonym_purpose[] = "pseudonym";
+
 static void subkey(const uint8_t *secret, const char *purpose, uint8_t out[TSN_KEYS_BYTES])
 {
     int rc = crypto_generichash(out, TSN_KEYS_BYTES, (const uint8_t *)purpose, strlen(purpose),
@@ -54,6 +58,7 @@ struct tsn_keys *tsn_keys_from(const uint8_t secret[TSN_KEYS_BYTES])
     TSN_MUST_ALLOC(keys);
     memcpy(keys->secret, secret, TSN_KEYS_BYTES);
     subkey(keys->secret, "seal", keys->seal);
+    subkey(keys->secret, pseudonym_purpose, keys->pseudonym);
     return keys;
 }
 
@@ -190,17 +195,36 @@ void tsn_keys_hash(const struct tsn_keys *keys, const char *purpose, const void 
                    uint8_t *out, size_t out_len)
 {
     TSN_MUST(out_len >= crypto_generichash_BYTES_MIN && out_len <= crypto_generichash_BYTES_MAX);
+    if (strcmp(purpose, pseudonym_purpose) == 0) {
+        int rc = crypto_generichash(out, out_len, data, len, keys->pseudonym, TSN_KEYS_BYTES);
+        TSN_MUST(rc == 0);
+        return;
+    }
     uint8_t key[TSN_KEYS_BYTES];
     subkey(keys->secret, purpose, key);
     TSN_MUST(crypto_generichash(out, out_len, data, len, key, sizeof key) == 0);
     sodium_memzero(key, sizeof key);
 }
 
+void tsn_keys_nonces(struct tsn_nonce *nonces, size_t n)
+{
+    randombytes_buf(nonces, n * sizeof *nonces);
+}
+
 size_t tsn_keys_seal(const struct tsn_keys *keys, const void *context, size_t context_len,
                      const void *plain, size_t len, uint8_t *out)
 {
+    struct tsn_nonce nonce;
+    tsn_keys_nonces(&nonce, 1);
+    return tsn_keys_seal_under(keys, &nonce, context, context_len, plain, len, out);
+}
+
+size_t tsn_keys_seal_under(const struct tsn_keys *keys, const struct tsn_nonce *nonce,
+                           const void *context, size_t context_len, const void *plain, size_t len,
+                           uint8_t *out)
+{
     unsigned long long sealed_len = 0;
-    randombytes_buf(out, NONCE_BYTES);
+    memcpy(out, nonce->bytes, NONCE_BYTES);
     int rc = crypto_aead_xchacha20poly1305_ietf_encrypt(
         out + NONCE_BYTES, &sealed_len, plain, len, context, context_len, NULL, out, keys->seal);
     TSN_MUST(rc == 0);

@@ -33,6 +33,15 @@ void tsn_keys_hash(const struct tsn_keys *keys, const char *purpose, const void 
  * authenticated with it. out has room for len + TSN_SEAL_OVERHEAD. */
 size_t tsn_keys_seal(const struct tsn_keys *keys, const void *context, size_t context_len,
                      const void *plain, size_t len, uint8_t *out);
+/* The same with nonces drawn for many at once, which spares each the system call. A nonce
+ * is used once. */
+struct tsn_nonce {
+    uint8_t bytes[TSN_SEAL_NONCE];
+};
+void tsn_keys_nonces(struct tsn_nonce *nonces, size_t n);
+size_t tsn_keys_seal_under(const struct tsn_keys *keys, const struct tsn_nonce *nonce,
+                           const void *context, size_t context_len, const void *plain, size_t len,
+                           uint8_t *out);
 /* False if it was not sealed by this key in this context. out: len - OVERHEAD; may be
  * sealed + TSN_SEAL_NONCE: then it is opened in place. */
 bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t context_len,

@@ -19,15 +19,70 @@ struct head {
     uint32_t gone;
 };
 
+/* ---- blocks -------------------------------------------------------------------------- */
+
+void tsn_cut_spare_init(struct tsn_cut_spare *spare)
+{
+    *spare = (struct tsn_cut_spare){0};
+    pthread_mutex_init(&spare->lock, NULL);
+}
+
+void tsn_cut_spare_end(struct tsn_cut_spare *spare)
+{
+    for (struct tsn_cut_block *block = spare->first, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    pthread_mutex_destroy(&spare->lock);
+}
+
+static struct tsn_cut_block *spare_take(struct tsn_cut_spare *spare)
+{
+    pthread_mutex_lock(&spare->lock);
+    struct tsn_cut_block *block = spare->first;
+    if (block) {
+        spare->first = block->next;
+        spare->n--;
+    }
+    pthread_mutex_unlock(&spare->lock);
+    return block;
+}
+
+static struct tsn_cut_block *block_new(struct tsn_cut_spare *spare, size_t bytes)
+{
+    struct tsn_cut_block *block = spare && bytes <= BLOCK_BYTES ? spare_take(spare) : NULL;
+    if (!block) {
+        size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+        block = malloc(sizeof *block + cap);
+        TSN_MUST_ALLOC(block);
+        block->cap = cap;
+    }
+    block->next = NULL;
+    block->used = 0;
+    return block;
+}
+
+static void block_free(struct tsn_cut_spare *spare, struct tsn_cut_block *block)
+{
+    if (spare && block->cap == BLOCK_BYTES) {
+        pthread_mutex_lock(&spare->lock);
+        if (spare->n < TSN_CUT_SPARE_MAX) {
+            block->next = spare->first;
+            spare->first = block;
+            spare->n++;
+            block = NULL;
+        }
+        pthread_mutex_unlock(&spare->lock);
+    }
+    free(block);
+}
+
+/* ---- collecting ---------------------------------------------------------------------- */
+
 static uint8_t *room(struct tsn_cut *cut, size_t bytes)
 {
     if (!cut->last || cut->last->cap - cut->last->used < bytes) {
-        size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
-        struct tsn_cut_block *block = malloc(sizeof *block + cap);
-        TSN_MUST_ALLOC(block);
-        block->next = NULL;
-        block->used = 0;
-        block->cap = cap;
+        struct tsn_cut_block *block = block_new(cut->spare, bytes);
         *(cut->last ? &cut->last->next : &cut->first) = block;
         cut->last = block;
     }
@@ -46,6 +101,7 @@ static void add(struct tsn_cut *cut, const uint8_t header[TSN_LAYOUT_HEADER], co
         memcpy(at + sizeof head + TSN_LAYOUT_HEADER, bytes, head.len);
     }
     cut->n++;
+    cut->n_gone += head.gone;
     cut->bytes += head.len;
 }
 
@@ -64,9 +120,9 @@ void tsn_cut_clear(struct tsn_cut *cut)
 {
     for (struct tsn_cut_block *block = cut->first, *next; block; block = next) {
         next = block->next;
-        free(block);
+        block_free(cut->spare, block);
     }
-    *cut = (struct tsn_cut){0};
+    *cut = (struct tsn_cut){.spare = cut->spare};
 }
 
 void tsn_cut_merge(struct tsn_cut *older, struct tsn_cut *newer)
@@ -82,10 +138,11 @@ void tsn_cut_merge(struct tsn_cut *older, struct tsn_cut *newer)
         older->last->next = newer->first;
         older->last = newer->last;
         older->n += newer->n;
+        older->n_gone += newer->n_gone;
         older->bytes += newer->bytes;
         older->merged = true;
     }
-    *newer = (struct tsn_cut){0};
+    *newer = (struct tsn_cut){.spare = newer->spare};
 }
 
 /* Every record of the cut in arrival order, with its pseudonym. */
@@ -178,7 +235,7 @@ void tsn_cut_index(const struct tsn_cut *cut, const struct tsn_keys *keys,
     }
     free(arrived);
     index->n_all = cut->n;
-    if (cut->merged) {
+    if (cut->merged || cut->n_gone > 1) { /* that a record is gone may be said twice */
         drop_older(index);
     }
 }
@@ -191,7 +248,7 @@ void tsn_cut_index_free(struct tsn_cut_index *index)
 
 void tsn_cut_compact(struct tsn_cut *cut, struct tsn_cut_index *index, const struct tsn_keys *keys)
 {
-    struct tsn_cut copy = {.whole = cut->whole};
+    struct tsn_cut copy = {.spare = cut->spare, .whole = cut->whole};
     for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
         for (size_t i = 0; i < index->n[s]; i++) {
             const struct tsn_cut_entry *entry = &index->entries[index->begin[s] + i];

@@ -47,6 +47,9 @@ struct command {
     int n;
     uint8_t *sealed; /* the values of this command */
     size_t sealed_len, sealed_cap;
+    struct tsn_nonce nonces[TSN_DELTA_RECORDS]; /* for them */
+    char context[TSN_LAYOUT_KEY_MAX];           /* of the slot, its end the field at hand */
+    size_t context_len;
 };
 
 static void *grown(void *p, size_t *cap, size_t need)
@@ -59,8 +62,8 @@ static void *grown(void *p, size_t *cap, size_t need)
     return p;
 }
 
-static void seal_entry(struct tsn_root_place *place, unsigned slot,
-                       const struct tsn_cut_entry *entry, struct command *command)
+static void seal_entry(struct tsn_root_place *place, const struct tsn_cut_entry *entry,
+                       const struct tsn_nonce *nonce, struct command *command)
 {
     struct tsn_redis_part *field = &command->parts[command->n++];
     struct tsn_redis_part *value = &command->parts[command->n++];
@@ -69,11 +72,11 @@ static void seal_entry(struct tsn_root_place *place, unsigned slot,
         *value = (struct tsn_redis_part){"", 0};
         return;
     }
-    char context[TSN_LAYOUT_KEY_MAX];
-    size_t context_len = tsn_layout_context(place->layout, slot, entry->field, context);
+    memcpy(command->context + command->context_len - TSN_LAYOUT_FIELD, entry->field,
+           TSN_LAYOUT_FIELD);
     uint8_t *out = command->sealed + command->sealed_len;
-    size_t len = tsn_keys_seal(place->keys, context, context_len, entry->header,
-                               TSN_LAYOUT_HEADER + entry->len, out);
+    size_t len = tsn_keys_seal_under(place->keys, nonce, command->context, command->context_len,
+                                     entry->header, TSN_LAYOUT_HEADER + entry->len, out);
     command->sealed_len += len;
     *value = (struct tsn_redis_part){out, len};
 }
@@ -107,6 +110,8 @@ write_slot(struct tsn_root_place *place, const struct tsn_cut_index *index, unsi
     const struct tsn_cut_entry *entries = index->entries + index->begin[slot];
     size_t n = index->n[slot];
     int count_len = snprintf(count, sizeof count, "%zu", n);
+    static const uint8_t no_field[TSN_LAYOUT_FIELD];
+    command->context_len = tsn_layout_context(place->layout, slot, no_field, command->context);
     for (size_t at = 0; at == 0 || at < n;) {
         if (atomic_load(stop)) {
             return TSN_DELTA_STOPPED;
@@ -119,8 +124,9 @@ write_slot(struct tsn_root_place *place, const struct tsn_cut_index *index, unsi
             command->parts[command->n++] = (struct tsn_redis_part){count, (size_t)count_len};
         }
         size_t fit = fitting(entries + at, n - at, command);
+        tsn_keys_nonces(command->nonces, fit);
         for (size_t i = 0; i < fit; i++) {
-            seal_entry(place, slot, &entries[at + i], command);
+            seal_entry(place, &entries[at + i], &command->nonces[i], command);
         }
         uint64_t sent = command->sealed_len + fit * TSN_LAYOUT_FIELD;
         *bytes += sent;

@@ -43,6 +43,8 @@ struct tsn_store {
     tsn_store_watcher *watcher;
     void *watcher_user;
 
+    struct tsn_cut_spare spare; /* of all cuts; has a lock of its own */
+
     /* under io */
     pthread_mutex_t io;
     struct tsn_redis *redis;
@@ -162,6 +164,8 @@ struct tsn_store *tsn_store_open(const struct tsn_config *config, const struct t
     store->whole_needed = true;
     store->pace.bytes_per_s = config->checkpoint_bandwidth;
     store->pace.target_age_ms = config->checkpoint_age_ms;
+    tsn_cut_spare_init(&store->spare);
+    store->collecting.spare = store->handed.spare = store->cut.spare = &store->spare;
     store->redis = tsn_redis_new(&address);
     tsn_root_scripts_init(&store->scripts);
     tsn_delta_fold_script(&store->fold);
@@ -197,6 +201,7 @@ void tsn_store_close(struct tsn_store *store)
     tsn_cut_clear(&store->collecting);
     tsn_cut_clear(&store->handed);
     tsn_cut_clear(&store->cut);
+    tsn_cut_spare_end(&store->spare);
     tsn_redis_free(store->redis);
     tsn_redis_free(store->fetching);
     pthread_cond_destroy(&store->changed);
@@ -718,7 +723,7 @@ static void *write_thread(void *user)
         store->queued = false;
         struct tsn_cut handed = store->handed;
         struct tsn_checkpoint_meta meta = store->job;
-        store->handed = (struct tsn_cut){0};
+        store->handed = (struct tsn_cut){.spare = &store->spare};
         pthread_mutex_unlock(&store->lock);
         pthread_mutex_lock(&store->io);
         run_job(store, &handed, &meta);
@@ -744,7 +749,7 @@ void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *
     TSN_MUST(meta->sequence > 0);
     store->handed = store->collecting;
     store->handed.whole = meta->whole;
-    store->collecting = (struct tsn_cut){0};
+    store->collecting = (struct tsn_cut){.spare = &store->spare};
     store->job = *meta;
     store->queued = true;
     store->progress = TSN_STORE_WRITING;

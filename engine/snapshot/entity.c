@@ -14,6 +14,8 @@
 #include "engine/window/pane.h"
 #include "rules/must/must.h"
 
+enum { ROWS_AT_ONCE = 512 };
+
 /* ---- out --------------------------------------------------------------------------- */
 
 static void value_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_value *value,
@@ -38,16 +40,38 @@ static void value_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_va
     }
 }
 
-static void rows_put(struct tsn_snapshot_bytes *bytes, uint8_t format,
-                     const struct tsn_plan_stream *stream, const struct tsn_cell *cell,
-                     tsn_event_ms dead_ms)
+/* Rows of a stream without text behind one of this time, to where there is room for
+ * them. */
+static uint8_t *numbers_put(uint8_t *p, const struct tsn_plan_stream *stream, uint64_t time,
+                            const uint64_t *row, uint32_t n)
 {
     const struct tsn_window_layout *layout = &stream->layout;
-    uint32_t first = tsn_cell_after(cell, layout, dead_ms);
+    for (uint32_t i = 0; i < n; i++, row += layout->stride) {
+        p = tsn_snapshot_count_at(p, tsn_snapshot_zigzag((int64_t)(row[0] - time)));
+        time = row[0];
+        if (layout->has_bits) {
+            p = tsn_snapshot_count_at(p, row[1]);
+        }
+        for (int v = 0; v < stream->n_values; v++) {
+            uint64_t word = row[stream->values[v].word];
+            if (stream->values[v].kind == TSN_WINDOW_INTEGER) {
+                p = tsn_snapshot_count_at(p, tsn_snapshot_zigzag((int64_t)word));
+            } else {
+                word = tsn_snapshot_word(word);
+                memcpy(p, &word, sizeof word);
+                p += sizeof word;
+            }
+        }
+    }
+    return p;
+}
+
+static void texts_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_stream *stream,
+                      const uint64_t *row, uint32_t n)
+{
+    const struct tsn_window_layout *layout = &stream->layout;
     uint64_t time = 0;
-    tsn_snapshot_put_count(bytes, cell->n - first);
-    for (uint32_t i = first; i < cell->n; i++) {
-        const uint64_t *row = tsn_cell_row(cell, layout, i);
+    for (uint32_t i = 0; i < n; i++, row += layout->stride) {
         tsn_snapshot_put_signed(bytes, (int64_t)(row[0] - time));
         time = row[0];
         if (layout->has_bits) {
@@ -57,8 +81,38 @@ static void rows_put(struct tsn_snapshot_bytes *bytes, uint8_t format,
             value_put(bytes, &stream->values[v], row[stream->values[v].word]);
         }
     }
+}
+
+static void log_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_stream *stream,
+                    const struct tsn_cell *cell, tsn_event_ms dead_ms)
+{
+    const struct tsn_window_layout *layout = &stream->layout;
+    uint32_t first = tsn_cell_after(cell, layout, dead_ms);
+    uint32_t n = cell->n - first;
+    const uint64_t *row = tsn_cell_row(cell, layout, first);
+    tsn_snapshot_put_count(bytes, n);
+    if (layout->n_texts) {
+        texts_put(bytes, stream, row, n);
+        return;
+    }
+    uint64_t time = 0;
+    while (n > 0) { /* no number is longer than a count: room for some rows at once */
+        uint32_t some = n < ROWS_AT_ONCE ? n : ROWS_AT_ONCE;
+        tsn_snapshot_room(bytes, some * (size_t)layout->stride * TSN_SNAPSHOT_COUNT_MAX);
+        bytes->n = (size_t)(numbers_put(bytes->p + bytes->n, stream, time, row, some) - bytes->p);
+        row += (size_t)some * layout->stride;
+        time = (row - layout->stride)[0];
+        n -= some;
+    }
+}
+
+static void rows_put(struct tsn_snapshot_bytes *bytes, uint8_t format,
+                     const struct tsn_plan_stream *stream, const struct tsn_cell *cell,
+                     tsn_event_ms dead_ms)
+{
+    log_put(bytes, stream, cell, dead_ms);
     if (format == TSN_SNAPSHOT_PANES) {
-        tsn_snapshot_panes_put(bytes, layout, cell, dead_ms);
+        tsn_snapshot_panes_put(bytes, &stream->layout, cell, dead_ms);
     }
 }
 

@@ -175,6 +175,15 @@ static void what_was_sealed_opens_only_with_its_key_and_context_unchanged(void *
     }
     assert_true(tsn_keys_open(keys, "slot:7", 6, sealed, len, out));
 
+    /* In place, and under a nonce of many. */
+    struct tsn_nonce nonces[2];
+    tsn_keys_nonces(nonces, 2);
+    assert_memory_not_equal(&nonces[0], &nonces[1], sizeof nonces[0]);
+    len = tsn_keys_seal_under(keys, &nonces[1], "slot:7", 6, plain, sizeof plain, sealed);
+    assert_memory_equal(sealed, &nonces[1], sizeof nonces[1]);
+    assert_true(tsn_keys_open(keys, "slot:7", 6, sealed, len, sealed + TSN_SEAL_NONCE));
+    assert_memory_equal(sealed + TSN_SEAL_NONCE, plain, sizeof plain);
+
     /* Nothing at all can be sealed too. */
     len = tsn_keys_seal(keys, "", 0, "", 0, sealed);
     assert_int_equal(len, TSN_SEAL_OVERHEAD);

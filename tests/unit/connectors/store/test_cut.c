@@ -155,9 +155,70 @@ static void kept_whole_cut_stays_whole_with_changes_behind_it(void **state)
     tsn_cut_clear(&kept);
 }
 
+static void a_record_said_twice_to_be_gone_counts_once(void **state)
+{
+    (void)state;
+    struct tsn_cut cut = {0};
+    struct tsn_cut_index index;
+    add(&cut, 1, NULL);
+    add(&cut, 2, "two");
+    add(&cut, 1, NULL);
+    tsn_cut_index(&cut, keys, &index);
+    assert_int_equal(index.n_all, 2); /* a delta says how many fields it has */
+    assert_value(&index, 1, NULL);
+    assert_value(&index, 2, "two");
+    tsn_cut_index_free(&index);
+    tsn_cut_clear(&cut);
+}
+
+static void blocks_of_a_cut_serve_the_next(void **state)
+{
+    (void)state;
+    enum { BYTES = 1024 * 1024, CUTS = 3, MORE = 4 * (TSN_CUT_SPARE_MAX + 2) };
+    struct tsn_cut_spare spare;
+    char *value = malloc(BYTES + 1);
+    assert_non_null(value);
+    memset(value, 'v', BYTES);
+    value[BYTES] = '\0';
+    tsn_cut_spare_init(&spare);
+    struct tsn_cut cut = {.spare = &spare};
+    for (int k = 0; k < CUTS; k++) {
+        for (uint32_t i = 0; i < 30; i++) {
+            add(&cut, i, value);
+        }
+        assert_int_equal(spare.n, 0);
+        tsn_cut_clear(&cut);
+        assert_int_equal(spare.n, 10); /* three records of a MiB and their heads in 4 MiB */
+        for (uint32_t i = 0; i < 3; i++) {
+            add(&cut, i, value);
+        }
+        assert_int_equal(spare.n, 9);
+        for (uint32_t i = 3; i < 30; i++) {
+            add(&cut, i, value);
+        }
+        tsn_cut_clear(&cut);
+        assert_int_equal(spare.n, 10);
+        while (spare.n > 0) { /* the next round asks the system again */
+            struct tsn_cut one = {.spare = &spare};
+            add(&one, 1, "x");
+            one.spare = NULL;
+            tsn_cut_clear(&one);
+        }
+    }
+    for (uint32_t i = 0; i < MORE; i++) {
+        add(&cut, i, value);
+    }
+    tsn_cut_clear(&cut);
+    assert_int_equal(spare.n, TSN_CUT_SPARE_MAX); /* what a giant cut took is given back */
+    tsn_cut_spare_end(&spare);
+    free(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_said_twice_to_be_gone_counts_once),
+        cmocka_unit_test(blocks_of_a_cut_serve_the_next),
         cmocka_unit_test(every_record_is_indexed_once_in_its_slot),
         cmocka_unit_test(newer_record_wins_when_cuts_are_merged),
         cmocka_unit_test(whole_cut_replaces_what_was_kept),
