@@ -71,9 +71,9 @@ const struct tsn_setting tsn_settings[] = {
     {"engine", "batch_rows", TSN_SETTING_U32, AT(engine.batch_rows), "4096", 64, 65536,
      "Rows processed together, a multiple of 64. Changes speed, never results."},
     {"engine", "max_resident", TSN_SETTING_U32, AT(max_resident), "0", 0, UINT32_MAX,
-     "Most entities in memory, but for those that changed since the last checkpoint; the others' "
-     "windows are in Redis alone and fetched when an event visits them. 0: all are in memory. "
-     "Changes memory and speed, never results."},
+     "Most entities in memory, but for those that changed since the last checkpoint, which comes "
+     "sooner then; the others' windows are in Redis alone and fetched when an event visits them. "
+     "0: all are in memory. Changes memory and speed, never results."},
 
     TEXT("redis", "host", AT(redis.host), "127.0.0.1",
          "Server, or any node of a Redis Cluster, unless `unix_socket` is given."),

@@ -26,7 +26,8 @@ enum {
     WAIT_MAX_MS = 1000,
     STORE_WAIT_MS = 50,
     DRAIN_WAIT_MS = 20,
-    LET_GO = 4096, /* entities looked at in a turn, if there are more than the cap */
+    CROWDED_MS = 1000, /* between checkpoints at least, if they are for the cap's sake */
+    LET_GO = 4096,     /* entities looked at in a turn, if there are more than the cap */
     SPENT_MAX = 512,
     STALLED_MS = 2000,
     TROUBLE_MS = 1000,
@@ -153,10 +154,20 @@ static void cut_more(struct live *live, size_t bytes)
     }
 }
 
+/* Entities that changed stay in memory until a checkpoint has them: where they are more
+ * than the cap again, it is written sooner. */
+static bool is_crowded(const struct live *live)
+{
+    uint64_t cap = live->session->resident.cap;
+    return cap && live->now_ms - live->cut_ms >= CROWDED_MS &&
+           tsn_engine_counts(live->machine->eng).entities > 2 * cap;
+}
+
 static bool checkpoint_due(const struct live *live)
 {
     return live->session->store && live->cut == CUT_NONE &&
-           live->now_ms - live->cut_ms >= live->session->config->checkpoint_ms;
+           (live->now_ms - live->cut_ms >= live->session->config->checkpoint_ms ||
+            is_crowded(live));
 }
 
 static bool written(struct live *live, enum tsn_store_progress progress,
