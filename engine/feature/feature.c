@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 #include "engine/entity/key.h"
+#include "engine/feature/walk.h"
 #include "rules/must/must.h"
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -20,10 +21,10 @@ static void conds_new(struct tsn_features *feat)
     }
 }
 
-/* Room for the visits and rows of a chunk in any of the streams. */
+/* Room for a list of visits and their rows, in whatever streams. */
 static void visits_new(struct tsn_features *feat)
 {
-    size_t n_visits = 1;
+    size_t n_steps = 1;
     size_t n_words = 1;
     size_t n_readings = 1;
     for (int s = 0; s < feat->plan.n_streams; s++) {
@@ -32,7 +33,7 @@ static void visits_new(struct tsn_features *feat)
         n_words = stride > n_words ? stride : n_words;
         for (int t = 0; t < feat->prog->n_types; t++) {
             const struct tsn_plan_reads *reads = &stream->reads[t];
-            n_visits = reads->n_steps > n_visits ? reads->n_steps : n_visits;
+            n_steps = reads->n_steps > n_steps ? reads->n_steps : n_steps;
             for (unsigned i = 0; i < reads->n_steps; i++) {
                 size_t n = (size_t)reads->steps[i].n_before + reads->steps[i].n_after;
                 n_readings = n > n_readings ? n : n_readings;
@@ -40,8 +41,9 @@ static void visits_new(struct tsn_features *feat)
         }
     }
     struct tsn_arena *memory = &feat->memory;
-    feat->visits = tsn_arena_alloc(memory, TSN_WALK_CHUNK * n_visits * sizeof *feat->visits);
-    feat->made = tsn_arena_alloc(memory, TSN_WALK_CHUNK * n_words * sizeof *feat->made);
+    size_t n_visits = tsn_visits_most(n_steps);
+    feat->visits = tsn_arena_alloc(memory, n_visits * sizeof *feat->visits);
+    feat->made = tsn_arena_alloc(memory, n_visits * n_words * sizeof *feat->made);
     feat->readings = tsn_arena_alloc(memory, n_readings * sizeof *feat->readings);
 }
 
@@ -409,6 +411,7 @@ static void level_columns(const struct tsn_walk *walk, int l)
         for (int s = 0; s < level->n_streams; s++) {
             tsn_walk_stream(walk, level->streams[s], from, to);
         }
+        tsn_visits_walk(walk);
     }
 }
 

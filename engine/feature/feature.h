@@ -44,7 +44,8 @@ struct tsn_walk_visit {
     tsn_event_ms time_ms;
     uint32_t r;  /* of the batch ... */
     uint32_t at; /* ... and of its type */
-    bool read;   /* the step's items are */
+    uint16_t stream;
+    bool read; /* the step's items are */
 };
 
 /* Rows that are walked through all streams of a level before the next: entities and
@@ -128,9 +129,11 @@ struct tsn_features {
     const uint8_t *status;
     uint64_t batch_order;          /* of its first row */
     struct tsn_value *members;     /* [TSN_SET_MAX], made on first use */
-    struct tsn_walk_visit *visits; /* of a chunk in one stream */
-    uint64_t *made;                /* rows of a chunk */
-    struct tsn_reading *readings;  /* of one visit */
+    struct tsn_walk_visit *visits; /* of a chunk, that are listed and not yet done */
+    uint32_t n_visits;
+    size_t n_made;
+    uint64_t *made;               /* [n_made] words of the rows they write */
+    struct tsn_reading *readings; /* of one visit */
 };
 
 void tsn_features_init(struct tsn_features *feat, const struct tsn_program *prog,
@@ -254,7 +257,8 @@ static inline struct tsn_key tsn_features_salted(const struct tsn_plan_stream *s
     return key;
 }
 
-/* The walk: rows [from, to) of the batch through one stream. */
+/* The walk: rows [from, to) of the batch through one stream; by visits, they are listed
+ * and done with tsn_visits_walk. */
 struct tsn_walk {
     struct tsn_features *feat;
     const struct tsn_batch *batch;

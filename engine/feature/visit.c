@@ -1,9 +1,11 @@
-/* Visits: rows through one stream, each entity that a row writes or reads at once.
+/* Visits: rows through streams, each entity that a row writes or reads at once.
  *
  * The hot loop of the engine. At a million entities every record, log and total is a
  * cache miss, and each leads to the next: so the rows of a chunk are made first, and
  * their visits are listed; then memory is asked for in three steps, some visits ahead
  * of the work (tsn_window_ahead). Records were resolved for the chunk (feature.c).
+ * Streams do not touch each other's state, so the visits of several stand in one list:
+ * the first visits of a list find nothing asked for, and lists of one stream are short.
  * Measured with bench_windows and bench_core: docs/decisions/state-layout.md.
  */
 #include <string.h>
@@ -13,6 +15,15 @@
 
 /* How many visits ahead each step asks. */
 enum { AHEAD_CELL = 18, AHEAD_ROWS = 12, AHEAD_TOTALS = 6 };
+
+/* A list as long as this is walked before more is listed: what was asked for must
+ * still be near. */
+enum { LIST_ENOUGH = 256 };
+
+size_t tsn_visits_most(size_t n_steps_max)
+{
+    return LIST_ENOUGH + TSN_WALK_CHUNK * n_steps_max;
+}
 
 /* ---- the list --------------------------------------------------------------------- */
 
@@ -31,12 +42,15 @@ static const uint64_t *row_of(const struct tsn_walk *walk, const struct tsn_plan
     return to;
 }
 
-static uint32_t visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
+void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
-    uint64_t *words = feat->made;
-    uint32_t n = 0;
+    if (feat->n_visits >= LIST_ENOUGH) {
+        tsn_visits_walk(walk);
+    }
+    uint64_t *words = feat->made + feat->n_made;
+    uint32_t n = feat->n_visits;
     for (uint32_t r = from; r < to; r++) {
         const struct tsn_row *row = &walk->batch->rows[r];
         const struct tsn_plan_reads *reads = &stream->reads[row->type];
@@ -64,36 +78,43 @@ static uint32_t visits_list(const struct tsn_walk *walk, int s, uint32_t from, u
                 .time_ms = row->time_ms,
                 .r = r,
                 .at = row->at,
+                .stream = (uint16_t)s,
                 .read = read,
             };
         }
     }
-    return n;
+    feat->n_visits = n;
+    feat->n_made = (size_t)(words - feat->made);
 }
 
 /* ---- asking ahead ----------------------------------------------------------------- */
 
 /* The cell as far as it is known; entities do not go within a batch. */
-static inline const struct tsn_cell *cell_hint(int s, const struct tsn_walk_visit *visit)
+static inline const struct tsn_cell *cell_hint(const struct tsn_walk_visit *visit)
 {
     struct tsn_entity *entity = visit->keys->records[visit->at];
-    void **place = entity ? tsn_entity_cell(entity, (uint16_t)s) : NULL;
+    void **place = entity ? tsn_entity_cell(entity, visit->stream) : NULL;
     return place ? *place : NULL;
 }
 
-static void visits_ahead(const struct tsn_walk *walk, int s, uint32_t i, uint32_t n)
+/* Visit i is about to be done, or, below 0, the first of all so many later. */
+static void visits_ahead(const struct tsn_features *feat, int64_t i, int64_t n)
 {
-    const struct tsn_walk_visit *visit = &walk->feat->visits[i];
-    const struct tsn_window_layout *layout = &walk->feat->plan.streams[s].layout;
+    const struct tsn_walk_visit *visits = feat->visits;
+    const struct tsn_plan_stream *streams = feat->plan.streams;
     const struct tsn_cell *cell;
-    if (i + AHEAD_CELL < n && (cell = cell_hint(s, visit + AHEAD_CELL))) {
-        tsn_window_ahead(cell, layout);
+    int64_t at = i + AHEAD_CELL;
+    if (at < n && (cell = cell_hint(&visits[at]))) {
+        tsn_window_ahead(cell, &streams[visits[at].stream].layout);
     }
-    if (i + AHEAD_ROWS < n && (cell = cell_hint(s, visit + AHEAD_ROWS)) && cell->runs) {
-        tsn_window_ahead_rows(cell, layout);
+    at = i + AHEAD_ROWS;
+    if (at >= 0 && at < n && (cell = cell_hint(&visits[at])) && cell->runs) {
+        tsn_window_ahead_rows(cell, &streams[visits[at].stream].layout);
     }
-    if (i + AHEAD_TOTALS < n && (cell = cell_hint(s, visit + AHEAD_TOTALS)) && cell->runs) {
-        tsn_window_ahead_totals(cell, layout, visit[AHEAD_TOTALS].row, visit[AHEAD_TOTALS].time_ms);
+    at = i + AHEAD_TOTALS;
+    if (at >= 0 && at < n && (cell = cell_hint(&visits[at])) && cell->runs) {
+        tsn_window_ahead_totals(cell, &streams[visits[at].stream].layout, visits[at].row,
+                                visits[at].time_ms);
     }
 }
 
@@ -147,9 +168,10 @@ static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *
     }
 }
 
-static void visit_do(const struct tsn_walk *walk, int s, const struct tsn_walk_visit *visit)
+static void visit_do(const struct tsn_walk *walk, const struct tsn_walk_visit *visit)
 {
     struct tsn_features *feat = walk->feat;
+    int s = visit->stream;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     const struct tsn_plan_step *step = visit->step;
     const struct tsn_row *row = &walk->batch->rows[visit->r];
@@ -189,11 +211,16 @@ static void visit_do(const struct tsn_walk *walk, int s, const struct tsn_walk_v
     }
 }
 
-void tsn_visits_walk(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
+void tsn_visits_walk(const struct tsn_walk *walk)
 {
-    uint32_t n = visits_list(walk, s, from, to);
-    for (uint32_t i = 0; i < n; i++) {
-        visits_ahead(walk, s, i, n);
-        visit_do(walk, s, &walk->feat->visits[i]);
+    struct tsn_features *feat = walk->feat;
+    int64_t n = feat->n_visits;
+    for (int64_t i = -AHEAD_CELL; i < n; i++) {
+        visits_ahead(feat, i, n);
+        if (i >= 0) {
+            visit_do(walk, &feat->visits[i]);
+        }
     }
+    feat->n_visits = 0;
+    feat->n_made = 0;
 }

@@ -356,7 +356,7 @@ void tsn_walk_stream(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
     const struct tsn_batch *batch = walk->batch;
     tsn_walk_conds(walk, s);
     if (stream->stepwise) {
-        tsn_visits_walk(walk, s, from, to);
+        tsn_visits_list(walk, s, from, to);
         return;
     }
     for (uint32_t r = from; r < to; r++) {

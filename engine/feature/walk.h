@@ -92,7 +92,12 @@ static inline uint64_t conds_at(const struct tsn_plan_stream *stream,
     return word;
 }
 
-/* Rows [from, to) of a stepwise stream, at most TSN_WALK_CHUNK; filters are ready. */
-void tsn_visits_walk(const struct tsn_walk *walk, int stream, uint32_t from, uint32_t to);
+/* Visits of the rows [from, to) to a stepwise stream, at most TSN_WALK_CHUNK rows, are
+ * listed; filters are ready. Walks what is listed already if that is a lot. */
+void tsn_visits_list(const struct tsn_walk *walk, int stream, uint32_t from, uint32_t to);
+/* Does all visits that are listed. Each stream's are done in row order. */
+void tsn_visits_walk(const struct tsn_walk *walk);
+/* Visits in a list at most, for streams of so many steps a row; one row's words each. */
+size_t tsn_visits_most(size_t n_steps_max);
 
 #endif
