@@ -50,12 +50,12 @@ static void slot_put(struct tsn_table_slot *slots, uint64_t mask, struct tsn_key
     slots[i] = (struct tsn_table_slot){.tag = (uint32_t)key.hi, .number = number + 1};
 }
 
+/* In the order of records, which lie side by side: by slots, every key is a miss. */
 static void grow(struct tsn_table *table, uint64_t n)
 {
     struct tsn_table_slot *slots = slots_new(n);
-    for (uint64_t i = 0; i <= table->mask; i++) {
-        if (table->slots[i].number) {
-            uint32_t number = table->slots[i].number - 1;
+    for (uint32_t number = 0; number < table->n_numbers; number++) {
+        if (tsn_table_lives(table, number)) {
             const struct tsn_key *key = tsn_table_record(table, number);
             slot_put(slots, n - 1, *key, number);
         }
@@ -98,7 +98,7 @@ void tsn_table_reserve(struct tsn_table *table, uint64_t n)
 {
     uint64_t slots = table->mask + 1;
     uint64_t records = n < UINT32_MAX / 2 ? table->n + n : 0;
-    while (records * 8 > slots * 5) {
+    while (records * 4 > slots * 3) {
         slots *= 2;
     }
     if (slots > table->mask + 1) {
@@ -109,7 +109,7 @@ void tsn_table_reserve(struct tsn_table *table, uint64_t n)
 void *tsn_table_add(struct tsn_table *table, struct tsn_key key, uint32_t *number)
 {
     TSN_MUST(key.lo | key.hi);
-    if (((uint64_t)table->n + 1) * 8 > (table->mask + 1) * 5) {
+    if (((uint64_t)table->n + 1) * 4 > (table->mask + 1) * 3) {
         grow(table, (table->mask + 1) * 2);
     }
     uint32_t at = number_take(table);

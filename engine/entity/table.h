@@ -4,7 +4,7 @@
  * stands in the record, which the caller is about to read anyway. At a million
  * records the slots are 16 MB instead of 48, so a look-up costs one miss for the
  * slot and one for the record, and both can be prefetched (table_prefetch, then
- * table_peek). Linear probing, at most 5/8 full, removal by shifting back.
+ * table_peek). Linear probing, at most 3/4 full, removal by shifting back.
  * Records never move; their memory is given back with the table.
  *
  * Two keys that share all 128 bits are one record: for 10^9 keys that happens
