@@ -19,6 +19,8 @@
 
 /* Rows for each entity that is swept. */
 enum { SWEEP_EVERY = 16 };
+/* Rows between asking for an id's place and looking there. */
+enum { DEDUP_AHEAD = 16 };
 /* Entities looked at for a row while there are more than the cap: a row brings two or so,
  * and the hand passes over many. */
 enum { EVICT_LOOKS = 4, EVICT_LEAST = 256, EVICT_LOADING = 4 };
@@ -155,7 +157,6 @@ static void ids_hash(struct tsn_engine *eng, const struct tsn_batch *batch)
             if (tsn_bits_get(ids->valid, row->at)) {
                 uint64_t hash = tsn_dedup_hash(eng->seeds[row->type], ids, row->at);
                 eng->hashes[r] = hash + (hash == 0);
-                tsn_dedup_prefetch(&eng->dedup, eng->hashes[r]);
             }
         }
     }
@@ -169,6 +170,9 @@ static void rows_admit(struct tsn_engine *eng, const struct tsn_batch *batch)
     tsn_arena_reset(&eng->batch);
     for (uint32_t r = 0; r < batch->n; r++) {
         tsn_event_ms time_ms = batch->rows[r].time_ms;
+        if (r + DEDUP_AHEAD < batch->n) {
+            tsn_dedup_prefetch(&eng->dedup, eng->hashes[r + DEDUP_AHEAD]);
+        }
         eng->before_ms[r] = eng->newest_ms;
         if (eng->hashes[r] &&
             tsn_dedup_seen(&eng->dedup, eng->hashes[r], time_ms, eng->newest_ms)) {

@@ -209,22 +209,35 @@ static void table_sweep(struct tsn_dedup *dedup)
     }
 }
 
-static bool table_has(const struct tsn_dedup *dedup, uint64_t hash)
+static void table_room(struct tsn_dedup *dedup)
 {
-    const struct tsn_dedup_slot *slots = dedup->slots;
-    for (uint64_t i = hash & dedup->mask; slots[i].minute != EMPTY; i = (i + 1) & dedup->mask) {
-        if (slots[i].hash == hash && slots[i].minute >= dedup->kept_from) {
+    if ((dedup->n_used + 1) * 8 > (dedup->mask + 1) * 5) {
+        table_rebuild(dedup);
+    }
+}
+
+/* Is the hash there? If not, it is put into the first slot that is forgotten or empty:
+ * one look at the table for both. */
+static bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, int64_t minute)
+{
+    struct tsn_dedup_slot *slots = dedup->slots;
+    struct tsn_dedup_slot *forgotten = NULL;
+    uint64_t i = hash & dedup->mask;
+    for (; slots[i].minute != EMPTY; i = (i + 1) & dedup->mask) {
+        if (slots[i].minute < dedup->kept_from) {
+            forgotten = forgotten ? forgotten : &slots[i];
+        } else if (slots[i].hash == hash) {
             return true;
         }
     }
+    dedup->n_used += !forgotten;
+    *(forgotten ? forgotten : &slots[i]) = (struct tsn_dedup_slot){.hash = hash, .minute = minute};
     return false;
 }
 
 static void remember(struct tsn_dedup *dedup, uint64_t hash, int64_t minute)
 {
-    if ((dedup->n_used + 1) * 8 > (dedup->mask + 1) * 5) {
-        table_rebuild(dedup);
-    }
+    table_room(dedup);
     slot_put(dedup->slots, dedup->mask, (struct tsn_dedup_slot){.hash = hash, .minute = minute});
     dedup->n_used++;
     pane_add(dedup, minute, hash);
@@ -241,10 +254,11 @@ bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms
     if (minute < dedup->kept_from) {
         return false;
     }
-    if (table_has(dedup, hash)) {
+    table_room(dedup);
+    if (table_has_or_takes(dedup, hash, minute)) {
         return true;
     }
-    remember(dedup, hash, minute);
+    pane_add(dedup, minute, hash);
     table_sweep(dedup);
     /* Over the cap the oldest pane goes; the last one stays, or nothing would be
      * remembered at all. */
