@@ -102,15 +102,6 @@ void tsn_features_free(struct tsn_features *feat)
 
 /* ---- entities and entries -------------------------------------------------------- */
 
-tsn_event_ms tsn_features_dead(const struct tsn_features *feat, tsn_event_ms newest_ms,
-                               tsn_duration_ms keep_ms)
-{
-    if (newest_ms == INT64_MIN) {
-        return INT64_MIN;
-    }
-    return tsn_window_minus(tsn_window_minus(newest_ms, feat->lateness_ms), keep_ms);
-}
-
 static void mark(struct tsn_features *feat, struct tsn_entity *entity)
 {
     if (feat->n_dirty == feat->dirty_cap) {
@@ -411,7 +402,7 @@ static void level_columns(const struct tsn_walk *walk, int l)
         for (int s = 0; s < level->n_streams; s++) {
             tsn_walk_stream(walk, level->streams[s], from, to);
         }
-        tsn_visits_walk(walk);
+        tsn_visits_walk(feat);
     }
 }
 

@@ -40,10 +40,11 @@ struct tsn_feature_type {
 struct tsn_walk_visit {
     struct tsn_key_rows *keys; /* under which the entity is found */
     const struct tsn_plan_step *step;
-    const uint64_t *row; /* to be written, or NULL */
+    struct tsn_column *slots; /* of the event type */
+    const uint64_t *row;      /* to be written, or NULL */
     tsn_event_ms time_ms;
-    uint32_t r;  /* of the batch ... */
-    uint32_t at; /* ... and of its type */
+    tsn_event_ms dead_ms; /* of a row that is written */
+    uint32_t at;          /* of its type */
     uint16_t stream;
     bool read; /* the step's items are */
 };
@@ -220,8 +221,14 @@ size_t tsn_features_give(struct tsn_features *feat, struct tsn_entity *entity);
 /* ---- between the files of this room, and for engine/snapshot ---------------- */
 
 /* Times at or before this are read by no row in time, for rows kept keep_ms. */
-tsn_event_ms tsn_features_dead(const struct tsn_features *feat, tsn_event_ms newest_ms,
-                               tsn_duration_ms keep_ms);
+static inline tsn_event_ms tsn_features_dead(const struct tsn_features *feat,
+                                             tsn_event_ms newest_ms, tsn_duration_ms keep_ms)
+{
+    if (newest_ms == INT64_MIN) {
+        return INT64_MIN;
+    }
+    return tsn_window_minus(tsn_window_minus(newest_ms, feat->lateness_ms), keep_ms);
+}
 
 /* The entity, new if need be, marked as changed. */
 struct tsn_entity *tsn_features_entity(struct tsn_features *feat, struct tsn_key key);

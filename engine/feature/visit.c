@@ -29,13 +29,14 @@ size_t tsn_visits_most(size_t n_steps_max)
 
 /* The row's words, or NULL if it is not written. */
 static const uint64_t *row_of(const struct tsn_walk *walk, const struct tsn_plan_stream *stream,
-                              int s, uint32_t r, uint64_t *to)
+                              int s, uint32_t r, tsn_event_ms *dead_ms, uint64_t *to)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_row *row = &walk->batch->rows[r];
     uint64_t conds = conds_at(stream, &feat->conds[s], row->at);
+    *dead_ms = tsn_features_dead(feat, walk->before_ms[r], stream->layout.keep_ms);
     if (conds == 0 || key_missing(feat->types[row->type].keys[stream->key].keys[row->at]) ||
-        row->time_ms <= tsn_features_dead(feat, walk->before_ms[r], stream->layout.keep_ms)) {
+        row->time_ms <= *dead_ms) {
         return NULL;
     }
     tsn_walk_row_make(feat, stream, row, conds, to);
@@ -47,7 +48,7 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     if (feat->n_visits >= LIST_ENOUGH) {
-        tsn_visits_walk(walk);
+        tsn_visits_walk(feat);
     }
     uint64_t *words = feat->made + feat->n_made;
     uint32_t n = feat->n_visits;
@@ -59,13 +60,16 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
         }
         bool in_time = walk->status[r] != TSN_ROW_TOO_LATE;
         const uint64_t *made = NULL;
+        tsn_event_ms dead_ms = INT64_MIN;
+        struct tsn_feature_type *of = &feat->types[row->type];
+        struct tsn_column *slots = of->inputs + walk->batch->prog->types[row->type].n_fields;
         if (row->type == stream->event) {
-            made = row_of(walk, stream, s, r, words);
+            made = row_of(walk, stream, s, r, &dead_ms, words);
             words += made ? stream->layout.stride : 0;
         }
         for (unsigned i = 0; i < reads->n_steps; i++) {
             const struct tsn_plan_step *step = &reads->steps[i];
-            struct tsn_key_rows *keys = &feat->types[row->type].keys[step->key];
+            struct tsn_key_rows *keys = &of->keys[step->key];
             bool read = in_time && step->n_before + step->n_after > 0;
             bool written = step->writes && made;
             if (key_missing(keys->keys[row->at]) || !(read || written)) {
@@ -74,9 +78,10 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
             feat->visits[n++] = (struct tsn_walk_visit){
                 .keys = keys,
                 .step = step,
+                .slots = slots,
                 .row = written ? made : NULL,
                 .time_ms = row->time_ms,
-                .r = r,
+                .dead_ms = dead_ms,
                 .at = row->at,
                 .stream = (uint16_t)s,
                 .read = read,
@@ -109,7 +114,7 @@ static void visits_ahead(const struct tsn_features *feat, int64_t i, int64_t n)
     }
     at = i + AHEAD_ROWS;
     if (at >= 0 && at < n && (cell = cell_hint(&visits[at])) && cell->runs) {
-        tsn_window_ahead_rows(cell, &streams[visits[at].stream].layout);
+        tsn_window_ahead_rows(cell, &streams[visits[at].stream].layout, visits[at].time_ms);
     }
     at = i + AHEAD_TOTALS;
     if (at >= 0 && at < n && (cell = cell_hint(&visits[at])) && cell->runs) {
@@ -141,19 +146,16 @@ static struct tsn_cell **cell_place(struct tsn_features *feat, int s,
     return (struct tsn_cell **)place;
 }
 
-static tsn_event_ms asof_of(const struct tsn_walk_visit *visit, const struct tsn_window_lane *lane,
-                            const struct tsn_row *row)
+static tsn_event_ms asof_of(const struct tsn_walk_visit *visit, const struct tsn_window_lane *lane)
 {
-    return lane->seen ? visit->keys->newest_ms[row->at] : row->time_ms;
+    return lane->seen ? visit->keys->newest_ms[visit->at] : visit->time_ms;
 }
 
 static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                       const struct tsn_walk_visit *visit, const struct tsn_row *row,
-                       struct tsn_cell *cell, unsigned from, unsigned to)
+                       const struct tsn_walk_visit *visit, struct tsn_cell *cell, unsigned from,
+                       unsigned to)
 {
     const struct tsn_window_layout *layout = &stream->layout;
-    struct tsn_column *slots =
-        feat->types[row->type].inputs + feat->prog->types[row->type].n_fields;
     struct tsn_window_view view;
     unsigned lane = UINT8_MAX;
     for (unsigned i = from; i < to; i++) {
@@ -161,20 +163,18 @@ static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *
         if (item->lane != lane) {
             lane = item->lane;
             tsn_window_look(&view, cell, layout, &feat->pool, lane,
-                            asof_of(visit, &layout->lanes[lane], row), row->time_ms);
+                            asof_of(visit, &layout->lanes[lane]), visit->time_ms);
         }
         tsn_window_read(&view, item, &feat->readings[i]);
-        item_mark(feat, &view, &slots[visit->step->outputs[i].slot], row->at);
+        item_mark(feat, &view, &visit->slots[visit->step->outputs[i].slot], visit->at);
     }
 }
 
-static void visit_do(const struct tsn_walk *walk, const struct tsn_walk_visit *visit)
+static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *visit)
 {
-    struct tsn_features *feat = walk->feat;
     int s = visit->stream;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     const struct tsn_plan_step *step = visit->step;
-    const struct tsn_row *row = &walk->batch->rows[visit->r];
     unsigned n_before = visit->read ? step->n_before : 0;
     unsigned n = visit->read ? n_before + step->n_after : 0;
     struct tsn_cell **place = cell_place(feat, s, visit);
@@ -184,41 +184,35 @@ static void visit_do(const struct tsn_walk *walk, const struct tsn_walk_visit *v
         }
     } else {
         struct tsn_window_pass pass = {
-            .time_ms = row->time_ms,
+            .time_ms = visit->time_ms,
             .row = visit->row,
+            .dead_ms = visit->dead_ms,
             .n_before = (uint16_t)n_before,
             .n_after = (uint16_t)(n - n_before),
             .items = step->items,
         };
         uint32_t n_rows = (*place)->n;
-        if (visit->row) {
-            pass.dead_ms =
-                tsn_features_dead(feat, walk->before_ms[visit->r], stream->layout.keep_ms);
-        }
         if (!tsn_window_pass(place, &stream->layout, &feat->pool, &pass, feat->readings)) {
-            items_read(feat, stream, visit, row, *place, 0, n_before);
+            items_read(feat, stream, visit, *place, 0, n_before);
             if (visit->row) {
                 tsn_cell_write(place, &stream->layout, &feat->pool, visit->row, pass.dead_ms);
             }
-            items_read(feat, stream, visit, row, *place, n_before, n);
+            items_read(feat, stream, visit, *place, n_before, n);
         }
         feat->n_rows += (uint64_t)(*place)->n - n_rows;
     }
-    struct tsn_column *slots =
-        feat->types[row->type].inputs + walk->batch->prog->types[row->type].n_fields;
     for (unsigned i = 0; i < n; i++) {
-        item_give(feat, &step->outputs[i], slots, row->at, &feat->readings[i]);
+        item_give(feat, &step->outputs[i], visit->slots, visit->at, &feat->readings[i]);
     }
 }
 
-void tsn_visits_walk(const struct tsn_walk *walk)
+void tsn_visits_walk(struct tsn_features *feat)
 {
-    struct tsn_features *feat = walk->feat;
     int64_t n = feat->n_visits;
     for (int64_t i = -AHEAD_CELL; i < n; i++) {
         visits_ahead(feat, i, n);
         if (i >= 0) {
-            visit_do(walk, &feat->visits[i]);
+            visit_do(feat, &feat->visits[i]);
         }
     }
     feat->n_visits = 0;

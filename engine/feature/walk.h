@@ -95,8 +95,8 @@ static inline uint64_t conds_at(const struct tsn_plan_stream *stream,
 /* Visits of the rows [from, to) to a stepwise stream, at most TSN_WALK_CHUNK rows, are
  * listed; filters are ready. Walks what is listed already if that is a lot. */
 void tsn_visits_list(const struct tsn_walk *walk, int stream, uint32_t from, uint32_t to);
-/* Does all visits that are listed. Each stream's are done in row order. */
-void tsn_visits_walk(const struct tsn_walk *walk);
+/* Does all visits that are listed, each stream's in row order. */
+void tsn_visits_walk(struct tsn_features *feat);
 /* Visits in a list at most, for streams of so many steps a row; one row's words each. */
 size_t tsn_visits_most(size_t n_steps_max);
 

@@ -175,21 +175,31 @@ enum { LINE = 64 };
 void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
 {
     const uint64_t *end = tsn_cell_row(cell, layout, cell->n);
-    __builtin_prefetch(end - layout->stride, 1);
     __builtin_prefetch(end + layout->stride - 1, 1);
-    for (uint32_t at = 0; cell->runs && at < layout->runs_bytes; at += LINE) {
+    if (!cell->runs) { /* all of it will be read; its first line was asked for with the cell */
+        const char *row = (const char *)tsn_cell_row(cell, layout, 0);
+        for (row += LINE; row < (const char *)end; row += LINE) {
+            __builtin_prefetch(row, 1);
+        }
+        return;
+    }
+    __builtin_prefetch(end - layout->stride, 1);
+    for (uint32_t at = 0; at < layout->runs_bytes; at += LINE) {
         __builtin_prefetch((const char *)cell->runs + at, 1);
     }
 }
 
-void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
+void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                           tsn_event_ms time_ms)
 {
     for (unsigned k = 0; k < layout->n_lanes; k++) {
+        const struct tsn_window_lane *lane = &layout->lanes[k];
         const struct tsn_lane_run *run = &cell->runs->lanes[k];
-        if (run->tail != run->lead) {
-            const char *row = (const char *)tsn_runs_row(cell, layout, run->tail);
+        bool leaves = run->tail_ms <= tsn_window_minus(time_ms, lane->window_ms);
+        if (run->tail != run->lead && (leaves || lane->front)) {
+            const uint64_t *row = tsn_runs_row(cell, layout, run->tail);
             __builtin_prefetch(row);
-            __builtin_prefetch(row + LINE);
+            __builtin_prefetch(row + layout->stride); /* the time of the next one */
         }
     }
 }
@@ -232,6 +242,8 @@ void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_windo
                     __builtin_prefetch(ends->items + ends->head);
                     __builtin_prefetch(ends->items + ends->head + ends->n, 1);
                 }
+            } else if (item->edge && total->rows.n) {
+                __builtin_prefetch(tsn_runs_row(cell, layout, total->rows.edge));
             }
         }
     }

@@ -51,11 +51,15 @@ void tsn_window_arrange(struct tsn_window_layout *layout)
         TSN_MUST(lane->n <= 32);
         layout->in_order &= !lane->seen && lane->delay_ms == 0;
         lane->kept = 0;
+        lane->front = false;
         for (unsigned i = 0; i < lane->n; i++) {
             struct tsn_window_item *item = &layout->items[lane->first + i];
+            lane->front |= item->agg == TSN_AGG_FIRST;
             if (!item->plain && !item->scanned) {
                 TSN_MUST(at <= UINT16_MAX);
                 lane->kept |= UINT32_C(1) << i;
+                item->edge = item->agg == TSN_AGG_FIRST || item->agg == TSN_AGG_LAST ||
+                             item->agg == TSN_AGG_TIME_SINCE;
                 item->total_at = (uint16_t)at;
                 at += tsn_total_bytes(item);
             }
@@ -159,11 +163,8 @@ static void edges_shift(struct tsn_cell *cell, const struct tsn_window_layout *l
                         const struct tsn_window_lane *lane, uint32_t i)
 {
     for (unsigned k = lane->first; k < (unsigned)lane->first + lane->n; k++) {
-        enum tsn_agg agg = layout->items[k].agg;
         union tsn_total *total = tsn_total_of(cell->runs, &layout->items[k]);
-        bool has_edge = agg == TSN_AGG_FIRST || agg == TSN_AGG_LAST || agg == TSN_AGG_TIME_SINCE;
-        if (has_edge && !layout->items[k].plain && total->rows.n &&
-            total->rows.edge - cell->runs->first >= i) {
+        if (layout->items[k].edge && total->rows.n && total->rows.edge - cell->runs->first >= i) {
             total->rows.edge++;
         }
     }

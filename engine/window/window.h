@@ -47,6 +47,7 @@ struct tsn_window_item {
     uint8_t word; /* of the value in a row; 0 when the aggregate has none */
     bool is_double;
     bool plain;        /* read off the lane's edges: no total to keep */
+    bool edge;         /* its total names a row; by tsn_window_arrange */
     bool scanned;      /* sums of doubles: added up on every read, in order */
     uint8_t text;      /* set of strings: the word of the member itself; 0: it is `word` */
     uint16_t max;      /* set: members at most */
@@ -65,6 +66,7 @@ struct tsn_window_lane {
     uint16_t first; /* its items are contiguous */
     uint16_t n;
     uint32_t kept; /* which of them have a running total; by tsn_window_arrange */
+    bool front;    /* one of them is of the lane's first row; likewise */
 };
 
 /* What the panes of all cells did, for metrics. */
@@ -197,11 +199,12 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
                      struct tsn_reading *out);
 
 /* Asks for the memory of a visit to come, in three steps that each need what the one
- * before asked for, some rows apart: the newest rows and the totals; the oldest rows
- * of the lanes; tallies and extremes. The last two are for cells with totals. row: as
- * will be written, or NULL. */
+ * before asked for, some rows apart: the newest rows and the totals, or all of a small
+ * log; the rows that will leave the lanes; tallies, extremes and edges. The last two
+ * are for cells with totals. row: as will be written, or NULL. */
 void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout);
-void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout);
+void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                           tsn_event_ms time_ms);
 void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
                              const uint64_t *row, tsn_event_ms time_ms);
 

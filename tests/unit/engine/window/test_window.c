@@ -196,7 +196,7 @@ static void twin_visit(struct twin *twin, const struct tsn_window_pass *pass)
         tsn_window_ahead(twin->whole, &twin->layout);
     }
     if (twin->whole->runs) {
-        tsn_window_ahead_rows(twin->whole, &twin->layout);
+        tsn_window_ahead_rows(twin->whole, &twin->layout, pass->time_ms);
         tsn_window_ahead_totals(twin->whole, &twin->layout, pass->row, pass->time_ms);
     }
     if (tsn_window_pass(&twin->whole, &twin->layout, &twin->pool, pass, got)) {
