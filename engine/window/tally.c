@@ -32,6 +32,16 @@ static void grow(struct tsn_tally *tally, struct tsn_pool *pool)
     }
 }
 
+void tsn_tally_room(struct tsn_tally *tally, struct tsn_pool *pool, uint32_t n)
+{
+    TSN_MUST(tally->cap == 0 && n < UINT32_MAX / 4);
+    uint32_t cap = CAP_FIRST;
+    while ((uint64_t)n * 4 > (uint64_t)cap * 3) {
+        cap *= 2;
+    }
+    table_new(tally, pool, cap);
+}
+
 void tsn_tally_add(struct tsn_tally *tally, struct tsn_pool *pool, uint64_t value)
 {
     if ((uint64_t)(tally->n + 1) * 4 > (uint64_t)tally->cap * 3) {

@@ -38,6 +38,21 @@ static inline void tsn_tally_prefetch(const struct tsn_tally *tally, uint64_t va
     }
 }
 
+/* How often the value stands in it. */
+static inline uint64_t tsn_tally_count(const struct tsn_tally *tally, uint64_t value)
+{
+    if (tally->cap == 0) {
+        return 0;
+    }
+    uint32_t at = tsn_tally_home(value, tally->cap);
+    while (tally->places[at].count && tally->places[at].value != value) {
+        at = (at + 1) & (tally->cap - 1);
+    }
+    return tally->places[at].count;
+}
+
+/* Room for n values in an empty one, so that it need not grow. */
+void tsn_tally_room(struct tsn_tally *tally, struct tsn_pool *pool, uint32_t n);
 void tsn_tally_add(struct tsn_tally *tally, struct tsn_pool *pool, uint64_t value);
 /* The value must be there. */
 void tsn_tally_remove(struct tsn_tally *tally, uint64_t value);
