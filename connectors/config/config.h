@@ -117,6 +117,10 @@ struct tsn_config {
         const char *password;
         int database;
         tsn_duration_ms timeout_ms;
+        struct {
+            bool on; /* the section is there */
+            const char *ca_file, *cert_file, *key_file, *server_name;
+        } tls;
     } redis;
     tsn_duration_ms checkpoint_ms;     /* interval; default 10 s */
     tsn_duration_ms checkpoint_age_ms; /* of the newest, beyond which bandwidth is not limited */

@@ -431,10 +431,32 @@ static void read_sources(struct tsn_config_read *r, const struct tsn_yaml_node *
     r->config->sources = sources;
 }
 
+/* ---- redis --------------------------------------------------------------------- */
+
+static void read_redis(struct tsn_config_read *r, const struct tsn_yaml_node *map)
+{
+    static const char *const also[] = {"tls"};
+    struct tsn_config *config = r->config;
+    const struct tsn_yaml_node *tls = tsn_yaml_get(map, "tls");
+    read_section(r, "redis", map, config, also, 1);
+    read_section(r, "redis.tls", tls, config, NULL, 0);
+    config->redis.tls.on = tls != NULL;
+    if (!config->redis.tls.cert_file != !config->redis.tls.key_file) {
+        tsn_yaml_error(r->doc, tls, "give both, or neither",
+                       "'cert_file' and 'key_file' belong together");
+    }
+    if (tls && config->redis.unix_socket) {
+        tsn_yaml_error(r->doc, tls, "leave one of them out",
+                       "'tls' is for host and port, and 'unix_socket' is used instead of them");
+    }
+    if (config->redis.unix_socket) {
+        config->redis.host = NULL;
+    }
+}
+
 void tsn_config_read_all(struct tsn_config_read *r)
 {
-    static const char *const sections[] = {"commit", "merge", "topics",
-                                           "engine", "redis", "checkpoint"};
+    static const char *const sections[] = {"commit", "merge", "topics", "engine", "checkpoint"};
     static const char *const top[] = {"kafka", "commit",     "merge",   "topics", "engine",
                                       "redis", "checkpoint", "numbers", "sources"};
     const struct tsn_yaml_node *root = r->doc->root;
@@ -446,10 +468,8 @@ void tsn_config_read_all(struct tsn_config_read *r)
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
         read_section(r, sections[i], tsn_yaml_get(root, sections[i]), r->config, NULL, 0);
     }
+    read_redis(r, tsn_yaml_get(root, "redis"));
     read_kafka(r, tsn_yaml_get(root, "kafka"));
     read_plan(r, tsn_yaml_get(root, "numbers"), &shared);
     read_sources(r, tsn_yaml_get(root, "sources"), &shared);
-    if (r->config->redis.unix_socket) {
-        r->config->redis.host = NULL;
-    }
 }

@@ -88,6 +88,18 @@ const struct tsn_setting tsn_settings[] = {
     DURATION("redis", "timeout", AT(redis.timeout_ms), "5s", 10,
              "An answer that takes longer is a failure; checkpoints are retried."),
 
+    {"redis.tls", "ca_file", TSN_SETTING_PATH, AT(redis.tls.ca_file), NULL, 1, 4096,
+     "Certificates of the authorities that sign for the servers, PEM. Without it the system's "
+     "are trusted."},
+    {"redis.tls", "cert_file", TSN_SETTING_PATH, AT(redis.tls.cert_file), NULL, 1, 4096,
+     "Certificate that tocsin shows, with its chain, PEM; for servers that want one "
+     "(`tls-auth-clients`, on by default)."},
+    {"redis.tls", "key_file", TSN_SETTING_PATH, AT(redis.tls.key_file), NULL, 1, 4096,
+     "Its key, PEM, without a pass phrase. Needed with `cert_file`."},
+    TEXT("redis.tls", "server_name", AT(redis.tls.server_name), NULL,
+         "Name or address that the servers' certificates must be for, of every node of a cluster; "
+         "without it the host that is connected to."),
+
     DURATION(
         "checkpoint", "interval", AT(checkpoint_ms), "10s", 100,
         "State goes to Redis this often, or as often as it can be written; a restart replays what "
@@ -161,6 +173,22 @@ static const char kafka_part[] =
     "  sasl.password: ${KAFKA_PASSWORD}\n"
     "  consumer: { fetch.message.max.bytes: 1048576 }\n"
     "  producer: { linger.ms: 5 }\n"
+    "```\n";
+
+static const char tls_part[] =
+    "\n"
+    "The section, even when it is empty (`tls: {}`), has every connection to Redis encrypted, with "
+    "TLS 1.2\n"
+    "or 1.3, to a server whose certificate is trusted and for its name; `port` is then the "
+    "server's "
+    "`tls-port`.\n"
+    "The files are read for each connection: a renewed certificate needs no restart.\n"
+    "\n"
+    "```yaml\n"
+    "redis:\n"
+    "  host: redis.example\n"
+    "  port: 6380\n"
+    "  tls: { ca_file: redis-ca.pem, cert_file: tocsin.pem, key_file: tocsin-key.pem }\n"
     "```\n";
 
 static const char sources_part[] =
@@ -259,6 +287,8 @@ void tsn_settings_page(FILE *out)
         }
         if (strcmp(section, "sources") == 0) {
             fputs(sources_part, out);
+        } else if (strcmp(section, "redis.tls") == 0) {
+            fputs(tls_part, out);
         }
         rows(out, section);
         if (strcmp(section, "numbers") == 0) {

@@ -234,6 +234,7 @@ bool tsn_node_open(struct tsn_node *node, struct tsn_failure *failure)
         .host = node->at.host,
         .port = node->at.port,
         .unix_socket = node->unix_socket,
+        .tls = &node->as->tls,
         .timeout_ms = node->as->timeout_ms,
     };
     TSN_MUST(!node->transport);

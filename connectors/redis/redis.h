@@ -1,10 +1,10 @@
 /* Redis: one connection that pipelines, and its errors as struct tsn_failure.
  *
- * This folder alone knows what a server is: sockets, time-outs, login, and whether it
+ * This folder alone knows what a server is: sockets, TLS, time-outs, login, and whether it
  * is one or the masters of a Redis Cluster, each with some of the keys. That is why
  * every command is appended with the key that routes it, and why replies are taken in
  * the order of the commands whatever node gave them. A command's keys must share a
- * hash tag. hiredis is included in this folder and nowhere else.
+ * hash tag. hiredis and OpenSSL are included in this folder and nowhere else.
  *
  * Synchronous on purpose: the caller is a thread that has nothing else to do. Any error
  * on a connection ends it (half-read replies cannot be trusted), in a cluster with those
@@ -30,6 +30,15 @@
  * to hide the round trip, little enough that hiredis and the server stay small. */
 enum { TSN_REDIS_WINDOW_BYTES = 1024 * 1024 };
 
+/* TLS to every server; all borrowed. */
+struct tsn_redis_tls {
+    bool on;
+    const char *ca_file;     /* PEM of who signs for the servers, or NULL: the system's store */
+    const char *cert_file;   /* our certificate and its chain, PEM, or NULL: we show none */
+    const char *key_file;    /* its key; with cert_file */
+    const char *server_name; /* whom the certificates are for, or NULL: the host connected to */
+};
+
 struct tsn_redis_address {
     const char *host; /* or NULL with unix_socket */
     uint16_t port;
@@ -37,6 +46,7 @@ struct tsn_redis_address {
     const char *user;     /* or NULL: the default user */
     const char *password; /* or NULL: no login */
     int database;
+    struct tsn_redis_tls tls;
     int64_t timeout_ms; /* of connecting and of each reply; 0 means 5 s */
     bool alone;         /* this server is meant, even if it is a node of a cluster */
 };

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "connectors/redis/tls.h"
 #include "rules/must/must.h"
 
 enum { KEEPALIVE_S = 15, KEEPALIVE_PROBES = 3 };
@@ -20,6 +21,8 @@ struct tsn_transport {
     const char *name;
     int64_t timeout_ms;
     int fd;
+    struct tsn_tls *tls; /* NULL: plain */
+    bool heard;          /* anything at all */
 };
 
 /* ---- failures ------------------------------------------------------------------------ */
@@ -150,6 +153,46 @@ static bool open_unix(struct tsn_transport *transport, const char *path,
     return !why || away(transport, why, failure);
 }
 
+/* ---- TLS ----------------------------------------------------------------------------- */
+
+/* Waits for what a turn wants. True: take the turn again. */
+static bool await_turn(struct tsn_transport *transport, enum tsn_tls_turn turn,
+                       struct tsn_failure *failure)
+{
+    switch (turn) {
+    case TSN_TLS_WANTS_READ:
+        return await(transport, POLLIN, failure);
+    case TSN_TLS_WANTS_WRITE:
+        return await(transport, POLLOUT, failure);
+    case TSN_TLS_CLOSED:
+        return broke(transport, "the server closed it", failure);
+    default:
+        return false;
+    }
+}
+
+static bool begin_tls(struct tsn_transport *transport, const struct tsn_transport_target *to,
+                      struct tsn_failure *failure)
+{
+    transport->tls = tsn_tls_new(to->tls, to->name, to->host, transport->fd, failure);
+    if (!transport->tls) {
+        return false;
+    }
+    enum tsn_tls_turn turn;
+    do {
+        turn = tsn_tls_handshake(transport->tls, failure);
+        if (turn == TSN_TLS_DONE) {
+            return true;
+        }
+    } while (await_turn(transport, turn, failure));
+    if (failure->remedy == TSN_REMEDY_RETRY) {
+        struct tsn_failure how = *failure;
+        tsn_fail(failure, TSN_REMEDY_RETRY, "%.400s, in the TLS handshake; is it the tls-port?",
+                 how.text);
+    }
+    return false;
+}
+
 /* ---- the door ------------------------------------------------------------------------ */
 
 struct tsn_transport *tsn_transport_open(const struct tsn_transport_target *to,
@@ -162,7 +205,7 @@ struct tsn_transport *tsn_transport_open(const struct tsn_transport_target *to,
     transport->fd = -1;
     bool ok = to->unix_socket ? open_unix(transport, to->unix_socket, failure)
                               : open_tcp(transport, to->host, to->port, failure);
-    if (!ok) {
+    if (!ok || (to->tls->on && !to->unix_socket && !begin_tls(transport, to, failure))) {
         tsn_transport_close(transport);
         return NULL;
     }
@@ -174,10 +217,47 @@ void tsn_transport_close(struct tsn_transport *transport)
     if (!transport) {
         return;
     }
+    tsn_tls_free(transport->tls);
     if (transport->fd >= 0) {
         close(transport->fd);
     }
     free(transport);
+}
+
+/* The same as send(2) and recv(2) said, in the words of a TLS session. A server that goes
+ * away must not end the process by SIGPIPE. */
+static enum tsn_tls_turn plain_turn(struct tsn_transport *transport, ssize_t rc,
+                                    enum tsn_tls_turn wants, size_t *n, struct tsn_failure *failure)
+{
+    if (rc > 0) {
+        *n = (size_t)rc;
+        return TSN_TLS_DONE;
+    }
+    if (rc < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        return wants;
+    }
+    const char *why = rc < 0 ? strerror(errno) : "the server closed it";
+    if (transport->heard) {
+        broke(transport, why, failure);
+    } else {
+        tsn_fail(failure, TSN_REMEDY_RETRY,
+                 "%s: the connection broke before the server said a word: %s; if that port speaks "
+                 "TLS, set redis.tls",
+                 transport->name, why);
+    }
+    return TSN_TLS_FAILED;
+}
+
+/* A server that ended the session may have said why, behind what we were to send. */
+static bool last_word(struct tsn_transport *transport, struct tsn_failure *failure)
+{
+    char bytes[1024];
+    size_t n;
+    enum tsn_tls_turn turn;
+    do {
+        turn = tsn_tls_read(transport->tls, bytes, sizeof bytes, &n, failure);
+    } while (turn == TSN_TLS_DONE);
+    return turn == TSN_TLS_FAILED;
 }
 
 bool tsn_transport_send(struct tsn_transport *transport, const void *bytes, size_t len,
@@ -185,18 +265,19 @@ bool tsn_transport_send(struct tsn_transport *transport, const void *bytes, size
 {
     const char *at = bytes;
     while (len > 0) {
-        /* A server that goes away must not end the process by SIGPIPE. */
-        ssize_t n = send(transport->fd, at, len, MSG_NOSIGNAL);
-        if (n > 0) {
-            at += n;
-            len -= (size_t)n;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (!await(transport, POLLOUT, failure)) {
-                return false;
-            }
-        } else if (errno != EINTR) {
-            return broke(transport, strerror(errno), failure);
+        size_t n = 0;
+        enum tsn_tls_turn turn =
+            transport->tls ? tsn_tls_write(transport->tls, at, len, &n, failure)
+                           : plain_turn(transport, send(transport->fd, at, len, MSG_NOSIGNAL),
+                                        TSN_TLS_WANTS_WRITE, &n, failure);
+        if (turn == TSN_TLS_CLOSED && last_word(transport, failure)) {
+            return false;
         }
+        if (turn != TSN_TLS_DONE && !await_turn(transport, turn, failure)) {
+            return false;
+        }
+        at += n;
+        len -= n;
     }
     return true;
 }
@@ -205,20 +286,16 @@ size_t tsn_transport_receive(struct tsn_transport *transport, void *bytes, size_
                              struct tsn_failure *failure)
 {
     for (;;) {
-        ssize_t n = recv(transport->fd, bytes, cap, 0);
-        if (n > 0) {
-            return (size_t)n;
+        size_t n = 0;
+        enum tsn_tls_turn turn = transport->tls
+                                     ? tsn_tls_read(transport->tls, bytes, cap, &n, failure)
+                                     : plain_turn(transport, recv(transport->fd, bytes, cap, 0),
+                                                  TSN_TLS_WANTS_READ, &n, failure);
+        if (turn == TSN_TLS_DONE) {
+            transport->heard = true;
+            return n;
         }
-        if (n == 0) {
-            broke(transport, "the server closed it", failure);
-            return 0;
-        }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (!await(transport, POLLIN, failure)) {
-                return 0;
-            }
-        } else if (errno != EINTR) {
-            broke(transport, strerror(errno), failure);
+        if (!await_turn(transport, turn, failure)) {
             return 0;
         }
     }

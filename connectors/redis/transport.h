@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "connectors/failure/failure.h"
+#include "connectors/redis/redis.h"
 
 struct tsn_transport;
 
@@ -22,10 +22,12 @@ struct tsn_transport_target {
     const char *host; /* or NULL with unix_socket */
     uint16_t port;
     const char *unix_socket;
+    const struct tsn_redis_tls *tls; /* borrowed for the call; off with unix_socket */
     int64_t timeout_ms;
 };
 
-/* NULL with RETRY when nobody answers there. The name is borrowed for its life. */
+/* NULL with RETRY when nobody answers there, CONFIG when TLS fails because of who one of
+ * the two is. Name and host are borrowed for its life. */
 struct tsn_transport *tsn_transport_open(const struct tsn_transport_target *to,
                                          struct tsn_failure *failure);
 void tsn_transport_close(struct tsn_transport *transport);

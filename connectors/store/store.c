@@ -155,6 +155,11 @@ struct tsn_store *tsn_store_open(const struct tsn_config *config, const struct t
         .password = password && password[0] != '\0' ? password : NULL,
         .database = config->redis.database,
         .timeout_ms = config->redis.timeout_ms,
+        .tls = {.on = config->redis.tls.on,
+                .ca_file = config->redis.tls.ca_file,
+                .cert_file = config->redis.tls.cert_file,
+                .key_file = config->redis.tls.key_file,
+                .server_name = config->redis.tls.server_name},
     };
     struct tsn_store *store = calloc(1, sizeof *store);
     TSN_MUST_ALLOC(store);

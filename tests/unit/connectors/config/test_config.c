@@ -160,6 +160,12 @@ static void every_mistake_is_reported_at_its_place(void **state)
          ":6:", "TSN_TEST_NOT_SET is not set"},
         {"a reference that does not end", SMALL "redis: { password: '${X' }\n",
          ":6:", "without its '}'"},
+        {"a certificate without its key", SMALL "redis: { tls: { cert_file: c.pem } }\n",
+         ":6:15:", "belong together"},
+        {"TLS over a unix socket", SMALL "redis: { unix_socket: /r, tls: {} }\n",
+         ":6:", "unix_socket"},
+        {"TLS as a switch", SMALL "redis: { tls: true }\n", ":6:", "redis.tls"},
+        {"an unknown key of TLS", SMALL "redis: { tls: { ca: x } }\n", ":6:", "ca_file"},
         {"a reference to no name", SMALL "redis: { password: '${1 2}' }\n", ":6:", "no name"},
         {"a pointer that is none", "pack: p\nsources: { s: { event: e, fields: { time: t } } }\n",
          ":2:", "write `/t`"},
@@ -205,6 +211,34 @@ static void every_mistake_is_reported_at_its_place(void **state)
         free(text);
         tsn_diags_free(&diags);
     }
+}
+
+static void a_section_for_tls_switches_it_on(void **state)
+{
+    struct tsn_diags diags;
+    (void)state;
+    struct tsn_config *config = parse(SMALL "redis: { host: r }\n", &diags);
+    assert_non_null(config);
+    assert_false(config->redis.tls.on);
+    tsn_config_free(config);
+    tsn_diags_free(&diags);
+    config = parse(SMALL "redis: { tls: {} }\n", &diags);
+    assert_non_null(config);
+    assert_true(config->redis.tls.on);
+    assert_null(config->redis.tls.ca_file);
+    tsn_config_free(config);
+    tsn_diags_free(&diags);
+    config = parse(SMALL "redis: { tls: { ca_file: ca.pem, cert_file: /c.pem, key_file: k.pem, "
+                         "server_name: redis.test } }\n",
+                   &diags);
+    assert_non_null(config);
+    assert_true(config->redis.tls.on);
+    assert_string_equal(config->redis.tls.ca_file, "conf/ca.pem");
+    assert_string_equal(config->redis.tls.cert_file, "/c.pem");
+    assert_string_equal(config->redis.tls.key_file, "conf/k.pem");
+    assert_string_equal(config->redis.tls.server_name, "redis.test");
+    tsn_config_free(config);
+    tsn_diags_free(&diags);
 }
 
 static void all_mistakes_are_reported_in_one_round(void **state)
@@ -343,6 +377,7 @@ int main(void)
         cmocka_unit_test(librdkafka_properties_pass_through_as_they_are),
         cmocka_unit_test(secrets_come_from_the_environment_and_never_into_messages),
         cmocka_unit_test(every_mistake_is_reported_at_its_place),
+        cmocka_unit_test(a_section_for_tls_switches_it_on),
         cmocka_unit_test(all_mistakes_are_reported_in_one_round),
         cmocka_unit_test(a_source_may_have_a_number_plan_of_its_own),
         cmocka_unit_test(record_time_takes_the_format_of_the_event_time_unless_it_says_another),
