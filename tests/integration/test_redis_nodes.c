@@ -267,6 +267,41 @@ static void root_that_went_back_is_noticed_and_all_written_anew(void **unused)
     tsn_fake_state_free(&state);
 }
 
+/* Nothing was folded meanwhile: the older root is right about every slot. */
+static void root_that_went_back_alone_is_the_checkpoint_that_it_says(void **unused)
+{
+    (void)unused;
+    struct tsn_failure failure = {0};
+    struct tsn_fake_state state;
+    struct tsn_fake_state older;
+    struct tsn_store *store = store_world_written("older", &state, SMALL);
+    unsigned node = root_node("older");
+    tsn_redis_server_ask(&CLUSTER->nodes[node], "SET tocsin:1:{older}:reader x EX 600");
+    tsn_fake_state_change(&state, 300);
+    store_world_write(store, &state, 2);
+    tsn_fake_state_init(&older, SMALL, 0);
+    tsn_fake_state_copy(&older, &state);
+    remember(node);
+    for (uint64_t k = 3; k <= 4; k++) {
+        tsn_fake_state_change(&state, 300);
+        store_world_write(store, &state, k);
+    }
+    store_world_assert("older", &state, 4);
+    go_back(node);
+    store_world_assert("older", &older, 2);
+    tsn_redis_server_ask(&CLUSTER->nodes[node], "DEL tocsin:1:{older}:reader");
+    tsn_fake_state_change(&state, 100);
+    assert_int_equal(store_world_try(store, &state, 5, &failure), TSN_STORE_FAILED);
+    assert_non_null(strstr(failure.text, "rolled back"));
+    store_world_assert("older", &older, 2);
+    store_world_write(store, &state, 6);
+    store_world_assert("older", &state, 6);
+    assert_clean(store, &state, 7); /* the parts of 3 and 4 are on the other nodes */
+    tsn_store_close(store);
+    tsn_fake_state_free(&older);
+    tsn_fake_state_free(&state);
+}
+
 struct killer {
     unsigned node;
     long after_ms;
@@ -403,6 +438,7 @@ int main(void)
         T(node_that_went_back_is_noticed_and_written_anew),
         T(part_lost_between_its_acknowledgement_and_the_root_is_missed),
         T(root_that_went_back_is_noticed_and_all_written_anew),
+        T(root_that_went_back_alone_is_the_checkpoint_that_it_says),
         T(kill_of_any_node_at_any_moment_leaves_a_whole_checkpoint),
         T(replica_that_takes_over_is_found),
     };
