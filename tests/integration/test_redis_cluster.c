@@ -184,7 +184,7 @@ static void a_script_waits_until_its_keys_are_together_again(void **unused)
     struct tsn_fake_state state;
     tsn_store_close(store_world_written("again", &state, SMALL));
     struct tsn_config config = store_world_config("again");
-    config.redis.timeout_ms = 300;
+    config.redis.timeout_ms = 1000;
     struct tsn_store *store = tsn_store_open(&config, store_world.keys, &failure);
     assert_non_null(store);
     assert_true(tsn_store_claim(store, &failure));

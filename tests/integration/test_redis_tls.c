@@ -187,12 +187,12 @@ static void tls_and_plain_are_told_apart(void **unused)
     start(&server, "server");
     struct tsn_config config = config_of(&server, "ca", "client");
     config.redis.tls.on = false;
-    config.redis.timeout_ms = 500;
+    config.redis.timeout_ms = 1000;
     store_world_assert_open_fails(&config, TSN_REMEDY_RETRY, "set redis.tls");
     tsn_redis_server_remove(&server);
     tsn_redis_server_start(&server, NULL);
     config = config_of(&server, "ca", "client");
-    config.redis.timeout_ms = 500;
+    config.redis.timeout_ms = 1000;
     store_world_assert_open_fails(&config, TSN_REMEDY_RETRY, "tls-port");
     tsn_redis_server_remove(&server);
 }
@@ -205,7 +205,7 @@ static void session_that_breaks_is_made_anew(void **unused)
     struct tsn_fake_state state;
     start(&server, "server");
     struct tsn_config config = config_of(&server, "ca", "client");
-    config.redis.timeout_ms = 300;
+    config.redis.timeout_ms = 2000;
     struct tsn_store *store = store_world_claim_at(&config);
     tsn_fake_state_init(&state, 30000, 1);
     tsn_fake_state_fill(&state);
@@ -222,9 +222,9 @@ static void session_that_breaks_is_made_anew(void **unused)
     tsn_redis_server_freeze(&server);
     assert_int_equal(tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure), TSN_STORE_FAILED);
     assert_int_equal(failure.remedy, TSN_REMEDY_RETRY);
-    assert_non_null(strstr(failure.text, "no answer within 300 ms"));
+    assert_non_null(strstr(failure.text, "no answer within 2000 ms"));
     /* Nor does one that accepts and says nothing more: the handshake has its time-out. */
-    store_world_assert_open_fails(&config, TSN_REMEDY_RETRY, "no answer within 300 ms");
+    store_world_assert_open_fails(&config, TSN_REMEDY_RETRY, "no answer within 2000 ms");
     tsn_redis_server_thaw(&server);
     tsn_fake_state_change(&state, 10);
     store_world_write(store, &state, 6);
