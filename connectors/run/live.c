@@ -387,8 +387,14 @@ static void status(struct live *live)
                  (live->now_ms - live->checkpoint_done_ms) / 1000);
     }
     char entities[160] = "";
+    char hot[112] = "";
+    struct tsn_engine_counts counts = tsn_engine_counts(live->machine->eng);
+    if (counts.coalesced) {
+        snprintf(hot, sizeof hot,
+                 ", %" PRIu64 " rows of hot keys coalesced, %" PRIu64 " values approximate",
+                 counts.coalesced, counts.approximate);
+    }
     if (live->session->resident.cap) {
-        struct tsn_engine_counts counts = tsn_engine_counts(live->machine->eng);
         snprintf(entities, sizeof entities,
                  ", %" PRIu64 " entities in memory and %" PRIu64 " in redis alone, %" PRIu64
                  " fetched, %" PRIu64 " let go of%s",
@@ -398,10 +404,10 @@ static void status(struct live *live)
     char why[256];
     tsn_publisher_trouble(live->session->publisher, why, sizeof why);
     tsn_log("%" PRIu64 " events/s, lag %" PRIu64 ", %" PRIu64 " events, %" PRIu64
-            " alerts, %" PRIu64 " rejects, manifest %" PRIu64 ", checkpoint %s%s%s%s",
+            " alerts, %" PRIu64 " rejects, manifest %" PRIu64 ", checkpoint %s%s%s%s%s",
             n * 1000 / (uint64_t)passed_ms, tsn_feed_lag(live->machine->feed),
             live->machine->n_rows, live->n_alerts, live->n_rejects, live->session->sequence,
-            checkpoint, entities, why[0] ? "; trouble: " : "", why);
+            checkpoint, hot, entities, why[0] ? "; trouble: " : "", why);
     live->status_ms = live->now_ms;
     live->status_rows = live->machine->n_rows;
 }

@@ -26,6 +26,8 @@ static struct tsn_engine *engine_new(const struct tsn_program *prog, uint64_t se
     return eng;
 }
 
+static uint64_t n_coalesced; /* rows, in all runs */
+
 static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *stream,
                         const tsn_event_ms *ticks, uint64_t seed)
 {
@@ -39,6 +41,7 @@ static char *steady_run(const struct tsn_program *prog, const struct tsn_batch *
         tsn_text_row(eng, stream, r, one, out);
     }
     tsn_text_tick(eng, ticks, stream->n, out);
+    n_coalesced += tsn_engine_counts(eng).coalesced;
     tsn_batch_free(one);
     tsn_engine_free(eng);
     fclose(out);
@@ -198,6 +201,11 @@ static void a_restored_engine_goes_on_as_if_it_had_never_stopped(void **state)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         run_seed(seed);
     }
+    assert_int_equal(n_coalesced, 0);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        run_seed(seed | TSN_RANDOM_HOT);
+    }
+    assert_true(n_coalesced > SEEDS * 10);
 }
 
 int main(void)

@@ -240,11 +240,63 @@ static void a_change_of_program_takes_panes_along(void **state)
     }
 }
 
+/* A record on its way into a store that damages it now and then. */
+struct damage {
+    struct tsn_record_map map;
+    struct tsn_model_random dice;
+};
+
+static void damaged_put(void *user, const struct tsn_snapshot_record *record)
+{
+    struct damage *damage = user;
+    struct tsn_snapshot_record copy = *record;
+    uint8_t *bytes = malloc(record->len + 1);
+    assert_non_null(bytes);
+    memcpy(bytes, record->bytes, record->len);
+    for (int64_t n = tsn_model_below(&damage->dice, 3); record->len && n > 0; n--) {
+        int64_t at = tsn_model_below(&damage->dice, (int64_t)record->len);
+        bytes[at] = (uint8_t)tsn_model_next(&damage->dice);
+    }
+    copy.bytes = bytes;
+    copy.len -= record->len > 8 && tsn_model_below(&damage->dice, 9) == 0 ? 3 : 0;
+    tsn_record_map_put(&damage->map, &copy);
+    free(bytes);
+}
+
+static void damaged_panes_are_refused_or_safe(void **state)
+{
+    (void)state;
+    struct tsn_engine_settings settings = tsn_model_settings();
+    struct tsn_model_random dice = {.state = 31, .exact_up_to = 16};
+    struct tsn_program *prog = tsn_model_program(&dice, FEATURES, NULL, 1);
+    tsn_model_stream(&dice, events, EVENTS);
+    struct tsn_engine *whole = tsn_engine_new(prog, &settings);
+    run(whole, prog, 0, EVENTS / 2, 64, &first);
+    assert_true(tsn_engine_counts(whole).coalesced > 0);
+    int n_loaded = 0;
+    for (int i = 0; i < 1500; i++) {
+        struct damage damage = {.dice = {.state = (uint64_t)i * 7919 + 3}};
+        const char *why;
+        tsn_snapshot_cut(whole, true, damaged_put, &damage);
+        struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+        if (tsn_record_map_load(&damage.map, eng, &why)) {
+            run(eng, prog, EVENTS / 2, EVENTS, 64, &again);
+            n_loaded++;
+        }
+        tsn_engine_free(eng);
+        tsn_record_map_free(&damage.map);
+    }
+    assert_true(n_loaded > 0 && n_loaded < 1500);
+    tsn_engine_free(whole);
+    tsn_build_free(prog);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_or_said_and_the_same_in_all_batches_and_restarts),
         cmocka_unit_test(a_change_of_program_takes_panes_along),
+        cmocka_unit_test(damaged_panes_are_refused_or_safe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
