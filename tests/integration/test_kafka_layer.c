@@ -15,6 +15,7 @@
 #include "connectors/kafka/kafka.h"
 #include "connectors/run/clock.h"
 #include "connectors/run/history.h"
+#include "connectors/run/interval.h"
 #include "rules/must/must.h"
 
 enum { LONG_MS = 60000 };
@@ -282,6 +283,42 @@ static void the_newest_manifest_is_found_behind_many_and_any_by_its_sequence(voi
     tsn_history_close(history);
 }
 
+/* What bounds an interval is what brokers take by default; not by the grace of lz4. */
+static void the_manifest_of_a_full_interval_is_taken_and_found(void **state)
+{
+    struct world *world = *state;
+    static const struct tsn_property plain = {"compression.type", "none"};
+    static const struct tsn_origin origins[] = {{"in", 0}, {"in", 1}};
+    static const int64_t positions[] = {0, 0};
+    static const int32_t partitions[] = {2, 2};
+    static const uint8_t program[32] = {1};
+    world->config.kafka.producer = (struct tsn_properties){1, &plain};
+    struct tsn_interval interval;
+    tsn_interval_init(&interval, "c", origins, 2);
+    tsn_interval_begin(&interval, 1);
+    for (int64_t at = 0; !tsn_interval_full(&interval); at++) {
+        tsn_interval_run(&interval, (uint16_t)(at % 2), at, at + 1, 1); /* none goes on */
+    }
+    tsn_interval_swap(&interval, program, 1);
+    struct tsn_manifest manifest = {
+        .cluster_id = "c", .n_origins = 2, .origins = origins, .partitions = partitions};
+    tsn_interval_seal(&interval, &manifest, positions, world->config.topics.manifest);
+    struct tsn_publisher *publisher = open_publisher(world);
+    if (publish(world, publisher, interval.publication.messages, 1, 1) != TSN_PUBLISHING_DONE) {
+        fail_msg("%zu bytes: %s", interval.publication.messages[0].len, world->failure.text);
+    }
+    assert_true(tsn_publisher_close(publisher, LONG_MS));
+    publisher = open_publisher(world); /* whoever takes over: the commit is settled by then */
+    assert_true(tsn_publisher_close(publisher, LONG_MS));
+    uint64_t newest;
+    bool same;
+    if (!tail(world, NULL, &newest, &same, &world->failure)) {
+        fail_msg("%s", world->failure.text);
+    }
+    assert_int_equal(newest, 1);
+    tsn_interval_free(&interval);
+}
+
 static bool await_seat(struct tsn_leader *leader, int64_t timeout_ms)
 {
     int64_t until = tsn_clock_monotonic_ms() + timeout_ms;
@@ -365,6 +402,7 @@ int main(void)
         TEST(what_the_broker_refuses_three_times_stops_with_the_reason),
         TEST(an_offset_that_is_gone_is_an_error_and_no_jump),
         TEST(the_newest_manifest_is_found_behind_many_and_any_by_its_sequence),
+        TEST(the_manifest_of_a_full_interval_is_taken_and_found),
         TEST(a_standby_unseats_nobody_and_leads_when_the_leader_leaves),
         TEST(topics_are_counted_and_their_settings_read),
         TEST(a_broker_that_is_not_there_is_worth_a_retry_and_named),
