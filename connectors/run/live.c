@@ -155,12 +155,13 @@ static void cut_more(struct live *live, size_t bytes)
 }
 
 /* Entities that changed stay in memory until a checkpoint has them: where they are more
- * than the cap again, it is written sooner. */
+ * than the cap again, it is written sooner; also where nothing is taken because the last
+ * one failed (over_the_cap). */
 static bool is_crowded(const struct live *live)
 {
     uint64_t cap = live->session->resident.cap;
     return cap && live->now_ms - live->cut_ms >= CROWDED_MS &&
-           tsn_engine_counts(live->machine->eng).entities > 2 * cap;
+           tsn_engine_counts(live->machine->eng).entities > (live->cut_failed ? cap : 2 * cap);
 }
 
 static bool checkpoint_due(const struct live *live)
@@ -168,6 +169,13 @@ static bool checkpoint_due(const struct live *live)
     return live->session->store && live->cut == CUT_NONE &&
            (live->now_ms - live->cut_ms >= live->session->config->checkpoint_ms ||
             is_crowded(live));
+}
+
+/* More entities are in memory than may be, and they cannot go: Redis takes nothing. */
+static bool over_the_cap(const struct live *live)
+{
+    uint64_t cap = live->session->resident.cap;
+    return cap && live->cut_failed && tsn_engine_counts(live->machine->eng).entities > cap;
 }
 
 static bool written(struct live *live, enum tsn_store_progress progress,
@@ -185,7 +193,9 @@ static bool written(struct live *live, enum tsn_store_progress progress,
         if (failure->remedy == TSN_REMEDY_STAND_BY) {
             return false;
         }
-        tsn_log("no checkpoint: %s; the engine goes on from memory and tries again", failure->text);
+        tsn_log("no checkpoint: %s; the engine %s", failure->text,
+                over_the_cap(live) ? "takes no more events until one is written"
+                                   : "goes on from memory and tries again");
     }
     return true;
 }
@@ -341,13 +351,6 @@ static bool process(struct live *live, int64_t *wake_ms, struct tsn_failure *fai
         tsn_machine_process(live->machine);
     }
     return residence != TSN_RESIDENCE_LOST;
-}
-
-/* More entities are in memory than may be, and they cannot go: Redis takes nothing. */
-static bool over_the_cap(const struct live *live)
-{
-    uint64_t cap = live->session->resident.cap;
-    return cap && live->cut_failed && tsn_engine_counts(live->machine->eng).entities > cap;
 }
 
 static bool take_steps(struct live *live, int64_t *wake_ms, struct tsn_failure *failure)

@@ -68,6 +68,9 @@ struct tsn_config case_config(enum case_kind kind, unsigned pack)
         .engine = tsn_engine_defaults(),
     };
     config.engine.batch_rows = 64;
+    if (config.max_resident > 1) { /* no other checkpoints than the cap asks for */
+        config.checkpoint_ms = INT64_C(1) << FOR_EVER;
+    }
     config.kafka.commit_busy_ms = 20;
     config.kafka.commit_idle_ms = 60;
     config.kafka.merge_wait_ms = kind == CASE_COMPARED ? INT64_C(1) << FOR_EVER : 20;

@@ -52,6 +52,17 @@ await "$dir/run1.log" 'redis answers again after'
 await_events "$dir/run1.log" 36000
 ok "when it is back the engine goes on"
 
+# It hangs for longer than the seat's session, and than an answer is waited for.
+redis_pid=$(cat "$dir/redis/pid")
+kill -STOP "$redis_pid"
+feed_part
+await "$dir/run1.log" 'no answer within'
+sleep 7
+kill -CONT "$redis_pid"
+await_events "$dir/run1.log" 48000
+! grep -q 'seat is lost' "$dir/run1.log" || not_ok "the seat is kept" "$(cat "$dir/run1.log")"
+ok "a Redis that hangs is waited for"
+
 # A crash; whoever starts has the keys, and fetches.
 feed_part
 sleep 0.3
