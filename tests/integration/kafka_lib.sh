@@ -219,6 +219,18 @@ await_quiet() {
     not_ok "the engine catches up" "$(tail -5 "$1")"
 }
 
+# checkpoints_again LOG NAME: from now on it says that a checkpoint is of the last seconds.
+checkpoints_again() {
+    local n i
+    n=$(wc -l <"$1")
+    for ((i = 0; i < 600; i++)); do
+        ! tail -n +"$((n + 1))" "$1" | grep -q 'checkpoint [0-2] s old' || break
+        sleep 0.1
+    done
+    [ "$i" -lt 600 ] || not_ok "$2" "$(tail -4 "$1")"
+    ok "$2"
+}
+
 # stop_engine [SIGNAL]; its exit status is in $status.
 stop_engine() {
     kill "-${1:-TERM}" "$engine"
