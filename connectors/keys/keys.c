@@ -18,25 +18,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "connectors/keys/subkeys.h"
 #include "rules/must/must.h"
-
-struct tsn_keys {
-    uint8_t secret[TSN_KEYS_BYTES];
-    /* Subkeys on the checkpoint's path, ready made: */
-    uint8_t seal[TSN_KEYS_BYTES];
-    uint8_t pseudonym[TSN_KEYS_BYTES];
-};
 
 enum {
     HEX_DIGITS = 2 * TSN_KEYS_BYTES,
     FILE_MAX = HEX_DIGITS + 2, /* a line end of either kind */
-    NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
 };
 
-_Static_assert((int)NONCE_BYTES == (int)TSN_SEAL_NONCE,
-               "the door states where the sealed bytes begin");
-_Static_assert(NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES == TSN_SEAL_OVERHEAD,
-               "the door states the overhead");
 _Static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == TSN_KEYS_BYTES, "one key size");
 _Static_assert(crypto_generichash_KEYBYTES_MIN <= TSN_KEYS_BYTES &&
                    TSN_KEYS_BYTES <= crypto_generichash_KEYBYTES_MAX,
@@ -204,42 +193,4 @@ void tsn_keys_hash(const struct tsn_keys *keys, const char *purpose, const void 
     subkey(keys->secret, purpose, key);
     TSN_MUST(crypto_generichash(out, out_len, data, len, key, sizeof key) == 0);
     sodium_memzero(key, sizeof key);
-}
-
-void tsn_keys_nonces(struct tsn_nonce *nonces, size_t n)
-{
-    randombytes_buf(nonces, n * sizeof *nonces);
-}
-
-size_t tsn_keys_seal(const struct tsn_keys *keys, const void *context, size_t context_len,
-                     const void *plain, size_t len, uint8_t *out)
-{
-    struct tsn_nonce nonce;
-    tsn_keys_nonces(&nonce, 1);
-    return tsn_keys_seal_under(keys, &nonce, context, context_len, plain, len, out);
-}
-
-size_t tsn_keys_seal_under(const struct tsn_keys *keys, const struct tsn_nonce *nonce,
-                           const void *context, size_t context_len, const void *plain, size_t len,
-                           uint8_t *out)
-{
-    unsigned long long sealed_len = 0;
-    memcpy(out, nonce->bytes, NONCE_BYTES);
-    int rc = crypto_aead_xchacha20poly1305_ietf_encrypt(
-        out + NONCE_BYTES, &sealed_len, plain, len, context, context_len, NULL, out, keys->seal);
-    TSN_MUST(rc == 0);
-    return NONCE_BYTES + (size_t)sealed_len;
-}
-
-bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t context_len,
-                   const void *sealed, size_t len, uint8_t *out)
-{
-    if (len < TSN_SEAL_OVERHEAD) {
-        return false;
-    }
-    const uint8_t *bytes = sealed;
-    unsigned long long plain_len = 0;
-    return crypto_aead_xchacha20poly1305_ietf_decrypt(out, &plain_len, NULL, bytes + NONCE_BYTES,
-                                                      len - NONCE_BYTES, context, context_len,
-                                                      bytes, keys->seal) == 0;
 }

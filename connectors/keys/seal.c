@@ -1,0 +1,140 @@
+/* Sealing: XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03, RFC 8439) by libsodium's
+ * primitives rather than by its one function.
+ *
+ * A checkpoint is millions of values of some hundred bytes, and sealing them is most of
+ * what it costs, opening them most of what a restore costs. libsodium's function makes
+ * the key stream in two parts, the block that keys the authenticator and the rest, and
+ * makes what is left of 256 bytes in blocks of 64 at the price of 256 each. Here both
+ * parts are one, rounded up: 0.5 instead of 0.75 us for 380 bytes (AMD EPYC, libsodium
+ * 1.0.18). A test compares both, bit for bit, at every length.
+ */
+#include <sodium.h>
+#include <string.h>
+
+#include "connectors/keys/keys.h"
+#include "connectors/keys/subkeys.h"
+#include "rules/must/must.h"
+
+enum {
+    BLOCK_BYTES = 64,    /* of ChaCha20; the first one keys the authenticator */
+    ROUND_BYTES = 256,   /* what its vector code makes at once */
+    STREAM_BYTES = 4096, /* longer than that: by the library's function */
+    MAC_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
+    IETF_NONCE_BYTES = crypto_stream_chacha20_ietf_NONCEBYTES,
+};
+
+_Static_assert((int)crypto_aead_xchacha20poly1305_ietf_NPUBBYTES == (int)TSN_SEAL_NONCE &&
+                   TSN_SEAL_NONCE + MAC_BYTES == TSN_SEAL_OVERHEAD,
+               "the door states nonce and overhead");
+_Static_assert(crypto_core_hchacha20_INPUTBYTES + 8 == TSN_SEAL_NONCE, "the nonce has two parts");
+
+/* The key stream for len bytes under a nonce, the authenticator's block before it. */
+static void stream_make(const struct tsn_keys *keys, const uint8_t *nonce, size_t len,
+                        uint8_t stream[BLOCK_BYTES + STREAM_BYTES])
+{
+    uint8_t subkey[crypto_core_hchacha20_OUTPUTBYTES];
+    uint8_t ietf_nonce[IETF_NONCE_BYTES] = {0};
+    crypto_core_hchacha20(subkey, nonce, keys->seal, NULL);
+    memcpy(ietf_nonce + 4, nonce + crypto_core_hchacha20_INPUTBYTES, 8);
+    size_t need = (BLOCK_BYTES + len + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
+    size_t most = BLOCK_BYTES + STREAM_BYTES;
+    crypto_stream_chacha20_ietf(stream, need < most ? need : most, ietf_nonce, subkey);
+    sodium_memzero(subkey, sizeof subkey);
+}
+
+/* RFC 8439, 2.8: context and sealed bytes, each padded to 16, and their lengths. */
+static void authenticate(const uint8_t *key, const void *context, size_t context_len,
+                         const uint8_t *sealed, size_t len, uint8_t mac[MAC_BYTES])
+{
+    static const uint8_t zeros[16];
+    uint8_t lengths[16];
+    for (int i = 0; i < 8; i++) {
+        lengths[i] = (uint8_t)((uint64_t)context_len >> (8 * i));
+        lengths[8 + i] = (uint8_t)((uint64_t)len >> (8 * i));
+    }
+    crypto_onetimeauth_poly1305_state state;
+    crypto_onetimeauth_poly1305_init(&state, key);
+    crypto_onetimeauth_poly1305_update(&state, context, context_len);
+    crypto_onetimeauth_poly1305_update(&state, zeros, (16 - context_len % 16) % 16);
+    crypto_onetimeauth_poly1305_update(&state, sealed, len);
+    crypto_onetimeauth_poly1305_update(&state, zeros, (16 - len % 16) % 16);
+    crypto_onetimeauth_poly1305_update(&state, lengths, sizeof lengths);
+    crypto_onetimeauth_poly1305_final(&state, mac);
+    sodium_memzero(&state, sizeof state);
+}
+
+/* By words: in and out may be the same bytes, where a compiler would go one by one. */
+static void mix(const uint8_t *in, const uint8_t *stream, size_t len, uint8_t *out)
+{
+    size_t i = 0;
+    for (; i + sizeof(uint64_t) <= len; i += sizeof(uint64_t)) {
+        uint64_t a;
+        uint64_t b;
+        memcpy(&a, in + i, sizeof a);
+        memcpy(&b, stream + i, sizeof b);
+        a ^= b;
+        memcpy(out + i, &a, sizeof a);
+    }
+    for (; i < len; i++) {
+        out[i] = in[i] ^ stream[i];
+    }
+}
+
+void tsn_keys_nonces(struct tsn_nonce *nonces, size_t n)
+{
+    randombytes_buf(nonces, n * sizeof *nonces);
+}
+
+size_t tsn_keys_seal(const struct tsn_keys *keys, const void *context, size_t context_len,
+                     const void *plain, size_t len, uint8_t *out)
+{
+    struct tsn_nonce nonce;
+    tsn_keys_nonces(&nonce, 1);
+    return tsn_keys_seal_under(keys, &nonce, context, context_len, plain, len, out);
+}
+
+size_t tsn_keys_seal_under(const struct tsn_keys *keys, const struct tsn_nonce *nonce,
+                           const void *context, size_t context_len, const void *plain, size_t len,
+                           uint8_t *out)
+{
+    uint8_t *sealed = out + TSN_SEAL_NONCE;
+    memcpy(out, nonce->bytes, TSN_SEAL_NONCE);
+    if (len > STREAM_BYTES) {
+        int rc = crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, plain, len, context,
+                                                            context_len, NULL, out, keys->seal);
+        TSN_MUST(rc == 0);
+        return len + TSN_SEAL_OVERHEAD;
+    }
+    uint8_t stream[BLOCK_BYTES + STREAM_BYTES];
+    stream_make(keys, out, len, stream);
+    mix(plain, stream + BLOCK_BYTES, len, sealed);
+    authenticate(stream, context, context_len, sealed, len, sealed + len);
+    sodium_memzero(stream, BLOCK_BYTES + len);
+    return len + TSN_SEAL_OVERHEAD;
+}
+
+bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t context_len,
+                   const void *sealed, size_t len, uint8_t *out)
+{
+    if (len < TSN_SEAL_OVERHEAD) {
+        return false;
+    }
+    const uint8_t *nonce = sealed;
+    const uint8_t *bytes = nonce + TSN_SEAL_NONCE;
+    size_t plain_len = len - TSN_SEAL_OVERHEAD;
+    if (plain_len > STREAM_BYTES) {
+        return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, bytes,
+                                                          len - TSN_SEAL_NONCE, context,
+                                                          context_len, nonce, keys->seal) == 0;
+    }
+    uint8_t stream[BLOCK_BYTES + STREAM_BYTES];
+    uint8_t mac[MAC_BYTES];
+    stream_make(keys, nonce, plain_len, stream);
+    authenticate(stream, context, context_len, bytes, plain_len, mac);
+    bool ours = crypto_verify_16(mac, bytes + plain_len) == 0;
+    if (ours) {
+        mix(bytes, stream + BLOCK_BYTES, plain_len, out);
+    }
+    sodium_memzero(stream, BLOCK_BYTES + plain_len);
+    return ours;
+}
