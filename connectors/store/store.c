@@ -21,6 +21,7 @@
 #include "connectors/store/load.h"
 #include "connectors/store/pace.h"
 #include "connectors/store/root.h"
+#include "connectors/store/rubbish.h"
 #include "rules/must/must.h"
 
 enum {
@@ -310,6 +311,11 @@ static bool claim(struct tsn_store *store, struct tsn_failure *failure)
         return tsn_fail(failure, TSN_REMEDY_STAND_BY,
                         "%s: somebody else claimed the state of instance %s right after us",
                         tsn_redis_name(store->redis), store->layout.instance);
+    }
+    /* No checkpoint: what other nodes of a cluster hold of one is named by nobody. */
+    if (store->root.last[0] == '\0' && tsn_redis_n_nodes(store->redis) > 1 &&
+        !tsn_rubbish_find(&store->place, &store->root, failure)) {
+        return false;
     }
     memcpy(store->owner, owner, sizeof owner);
     store->pace.written_ms = clock_ms(CLOCK_MONOTONIC);

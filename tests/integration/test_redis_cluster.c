@@ -176,6 +176,53 @@ static void keys_that_went_ahead_are_asked_for(void **unused)
     tsn_fake_state_free(&state);
 }
 
+static struct tsn_reply *reply_to_next(struct tsn_redis *redis)
+{
+    struct tsn_failure failure = {0};
+    struct tsn_reply *reply = tsn_redis_take(redis, &failure);
+    if (!reply) {
+        fail_msg("%s", failure.text);
+    }
+    return reply;
+}
+
+/* A reader of several keys relies on their order: what comes after a command that was sent
+ * elsewhere is executed after it, if need be again. */
+static void commands_of_a_slot_stay_in_order_when_one_is_sent_elsewhere(void **unused)
+{
+    (void)unused;
+    struct tsn_failure failure = {0};
+    const struct tsn_redis_address address = {.host = "127.0.0.1", .port = CLUSTER->nodes[0].port};
+    const struct tsn_redis_part ahead[] = {{"APPEND", 6}, {"{order}ahead", 12}, {"x", 1}};
+    const struct tsn_redis_part behind[] = {{"INCR", 4}, {"{order}behind", 13}};
+    const struct tsn_redis_part other[] = {{"INCR", 4}, {"another", 7}};
+    unsigned slot = tsn_cluster_slot("{order}");
+    unsigned from = tsn_redis_cluster_owner(CLUSTER, "{order}");
+    unsigned to = (from + 1) % CLUSTER->n;
+    struct tsn_redis *redis = tsn_redis_new(&address);
+    assert_true(tsn_redis_connect(redis, NULL, &failure));
+    tsn_reply_free(tsn_redis_ask(redis, "{order}behind", 2, behind, &failure));
+    tsn_redis_cluster_open_slot(CLUSTER, slot, from, to);
+    for (int i = 0; i < 2; i++) {
+        tsn_redis_append(redis, "{order}ahead", 3, ahead);
+        tsn_redis_append(redis, "{order}behind", 2, behind);
+        tsn_redis_append(redis, "another", 2, other);
+    }
+    /* Both INCR were executed before the first APPEND was sent elsewhere: again after it,
+     * and the second once more after the second APPEND. */
+    static const int64_t expected[] = {1, 4, 1, 2, 5, 2};
+    for (int i = 0; i < 6; i++) {
+        struct tsn_reply *reply = reply_to_next(redis);
+        assert_int_equal(tsn_reply_integer(reply), expected[i]);
+        tsn_reply_free(reply);
+    }
+    assert_int_equal(tsn_redis_pending(redis), 0);
+    tsn_redis_free(redis);
+    while (tsn_redis_cluster_move_keys(CLUSTER, slot, from, to, 10) > 0) {
+    }
+    tsn_redis_cluster_close_slot(CLUSTER, slot, to);
+}
+
 /* A script whose keys are on both sides can run on neither. */
 static void a_script_waits_until_its_keys_are_together_again(void **unused)
 {
@@ -286,6 +333,7 @@ int main(void)
         T(scripts_forgotten_by_one_node_are_sent_again),
         T(a_slot_that_moved_is_found),
         T(keys_that_went_ahead_are_asked_for),
+        T(commands_of_a_slot_stay_in_order_when_one_is_sent_elsewhere),
         T(a_script_waits_until_its_keys_are_together_again),
         T(checkpoints_go_on_while_slots_move),
     };

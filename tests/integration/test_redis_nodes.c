@@ -155,6 +155,26 @@ static void root_that_was_emptied_is_noticed_and_all_written_anew(void **unused)
     tsn_fake_state_free(&state);
 }
 
+/* Nobody who lives remembers what lay beside the root that was lost. */
+static void rubbish_beside_a_lost_root_is_found_by_whoever_makes_a_new_one(void **unused)
+{
+    (void)unused;
+    struct tsn_fake_state state;
+    struct tsn_store *store = store_world_written("lost", &state, SMALL);
+    tsn_redis_server_ask(&CLUSTER->nodes[root_node("lost")], "SET tocsin:1:{lost}:reader x EX 600");
+    tsn_fake_state_change(&state, 300);
+    store_world_write(store, &state, 2); /* a generation of bases, and a delta */
+    tsn_store_close(store);
+    tsn_redis_server_ask(&CLUSTER->nodes[root_node("lost")], "FLUSHALL");
+    store = store_world_claim("lost");
+    assert_true(tsn_store_wants_whole(store));
+    store_world_write(store, &state, 3);
+    store_world_assert("lost", &state, 3);
+    assert_clean(store, &state, 4);
+    tsn_store_close(store);
+    tsn_fake_state_free(&state);
+}
+
 /* What a fail-over to a replica that was behind does to one node. */
 static void go_back(unsigned node)
 {
@@ -428,6 +448,7 @@ int main(void)
         T(node_that_hangs_costs_the_time_out_and_no_more),
         T(node_that_was_emptied_is_noticed_and_written_anew),
         T(root_that_was_emptied_is_noticed_and_all_written_anew),
+        T(rubbish_beside_a_lost_root_is_found_by_whoever_makes_a_new_one),
         T(node_that_went_back_is_noticed_and_written_anew),
         T(part_lost_between_its_acknowledgement_and_the_root_is_missed),
         T(root_that_went_back_is_noticed_and_all_written_anew),
