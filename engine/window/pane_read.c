@@ -124,6 +124,34 @@ static void part_of(const struct tsn_window_view *view, const struct tsn_window_
 
 /* ---- with the rows -------------------------------------------------------------------------- */
 
+/* A late read's total, from the lane's and the rows by which the two differ, where they
+ * are fewer; as late.c does for a log without panes. */
+static bool rows_differ(const struct tsn_window_view *view, const struct tsn_window_item *item,
+                        union tsn_total *total)
+{
+    struct tsn_runs *runs = view->cell->runs;
+    const struct tsn_lane_run *run = &runs->lanes[item->lane];
+    uint32_t tail = run->tail - runs->first;
+    uint32_t lead = run->lead - runs->first;
+    if (view->hi <= tail || view->lo > tail ||
+        (uint64_t)(lead - view->hi) + (tail - view->lo) >= view->hi - view->lo) {
+        return false;
+    }
+    memcpy(total, tsn_total_of(runs, item), tsn_total_bytes(item));
+    for (uint32_t i = view->hi; i < lead; i++) {
+        if (tsn_window_counts(item, tsn_cell_row(view->cell, view->layout, i))) {
+            tsn_total_leave(view->cell, view->layout, item, total, runs->first + i, run->lead);
+        }
+    }
+    for (uint32_t i = view->lo; i < tail; i++) {
+        const uint64_t *row = tsn_cell_row(view->cell, view->layout, i);
+        if (tsn_window_counts(item, row)) {
+            tsn_total_enter(view->pool, item, total, row, runs->first + i, runs->first);
+        }
+    }
+    return true;
+}
+
 /* The running total of the view's rows, or one made for the purpose. Not of aggregates
  * whose totals own memory. */
 static void rows_total(const struct tsn_window_view *view, const struct tsn_window_item *item,
@@ -132,6 +160,9 @@ static void rows_total(const struct tsn_window_view *view, const struct tsn_wind
     memset(total, 0, sizeof *total);
     if (view->totals && !item->scanned && !item->plain) {
         memcpy(total, tsn_total_of(view->cell->runs, item), tsn_total_bytes(item));
+        return;
+    }
+    if (!view->totals && !item->scanned && rows_differ(view, item, total)) {
         return;
     }
     const uint64_t *row = tsn_cell_row(view->cell, view->layout, view->lo);
