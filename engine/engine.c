@@ -114,6 +114,7 @@ struct tsn_engine *tsn_engine_new(const struct tsn_program *prog,
     eng->tick_ms = INT64_MIN;
     tsn_dedup_init(&eng->dedup, settings->dedup_window_ms, settings->dedup_cap_bytes);
     tsn_features_init(&eng->features, prog, settings->lateness_ms, settings->batch_rows);
+    tsn_pool_reserve(&eng->features.pool, settings->reserve_bytes);
     tsn_arena_init(&eng->pending_memory, 0);
     eng->score = tsn_score_new(prog, settings);
     tsn_score_members_from(eng->score, members_give, eng);

@@ -28,6 +28,7 @@ struct tsn_engine_settings {
     uint64_t dedup_cap_bytes;        /* default 256 MiB; beyond it the oldest pane goes */
     tsn_duration_ms timer_grace_ms;  /* default 1 s */
     uint32_t batch_rows;             /* largest batch that will be given; default 4096 */
+    uint64_t reserve_bytes;          /* of state, taken and touched at the start; default 0 */
 };
 
 /* The defaults above. */

@@ -70,6 +70,9 @@ const struct tsn_setting tsn_settings[] = {
              "An event further ahead of its record's time stamp is a reject."),
     {"engine", "batch_rows", TSN_SETTING_U32, AT(engine.batch_rows), "4096", 64, 65536,
      "Rows processed together, a multiple of 64. Changes speed, never results."},
+    {"engine", "reserve", TSN_SETTING_BYTES, AT(engine.reserve_bytes), "0", 0, INT64_C(1) << 40,
+     "Memory for windows that is taken and touched at the start, so that a growing state meets no "
+     "page faults. Changes speed, never results."},
     {"engine", "max_resident", TSN_SETTING_U32, AT(max_resident), "0", 0, UINT32_MAX,
      "Most entities in memory, but for those that changed since the last checkpoint, which comes "
      "sooner then; the others' windows are in Redis alone and fetched when an event visits them. "

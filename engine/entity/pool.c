@@ -35,13 +35,19 @@ void tsn_pool_init(struct tsn_pool *pool)
     memset(pool, 0, sizeof *pool);
 }
 
+static void chunks_free(struct tsn_pool_block *chunk)
+{
+    while (chunk) {
+        struct tsn_pool_block *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+}
+
 void tsn_pool_end(struct tsn_pool *pool)
 {
-    while (pool->chunks) {
-        struct tsn_pool_block *chunk = pool->chunks;
-        pool->chunks = chunk->next;
-        free(chunk);
-    }
+    chunks_free(pool->chunks);
+    chunks_free(pool->reserve);
     memset(pool, 0, sizeof *pool);
 }
 
@@ -80,16 +86,35 @@ static void *huge_pages(size_t bytes)
     return memory;
 }
 
+void tsn_pool_reserve(struct tsn_pool *pool, uint64_t bytes)
+{
+    enum { PAGE = 4096 };
+    for (uint64_t at = 0; at < bytes; at += CHUNK_BYTES) {
+        struct tsn_pool_block *chunk = huge_pages(CHUNK_BYTES);
+        for (size_t page = 0; page < CHUNK_BYTES; page += PAGE) {
+            ((volatile uint8_t *)chunk)[page] = 0;
+        }
+        chunk->next = pool->reserve;
+        pool->reserve = chunk;
+        pool->n_grown++;
+    }
+}
+
 static void *carve(struct tsn_pool *pool, size_t bytes)
 {
     if (pool->rest < bytes) {
         /* The rest of the old chunk is lost: at most 512 KiB in 16 MiB. */
-        struct tsn_pool_block *chunk = huge_pages(CHUNK_BYTES);
+        struct tsn_pool_block *chunk = pool->reserve;
+        if (chunk) {
+            pool->reserve = chunk->next;
+        } else {
+            chunk = huge_pages(CHUNK_BYTES);
+            pool->n_grown++;
+        }
         chunk->next = pool->chunks;
         pool->chunks = chunk;
         pool->next = (uint8_t *)chunk + 64;
         pool->rest = CHUNK_BYTES - 64;
-        pool->n_grown++;
     }
     void *block = pool->next;
     pool->next += bytes;

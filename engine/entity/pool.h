@@ -19,13 +19,19 @@ struct tsn_pool_block;
 struct tsn_pool {
     struct tsn_pool_block *vacant[TSN_POOL_CLASSES];
     struct tsn_pool_block *chunks;
-    uint8_t *next; /* unused rest of the newest chunk */
+    struct tsn_pool_block *reserve; /* chunks that were touched and nothing is in yet */
+    uint8_t *next;                  /* unused rest of the newest chunk */
     size_t rest;
     uint64_t n_grown;    /* chunks and large blocks ever taken from the system */
     uint64_t used_bytes; /* in blocks that are out */
 };
 
 void tsn_pool_init(struct tsn_pool *pool);
+
+/* Takes chunks for so many bytes from the system now and touches every page, so that the
+ * blocks of these cost no page fault later. In a virtual machine whose host gives memory
+ * at first touch, that costs 2 ns a byte. */
+void tsn_pool_reserve(struct tsn_pool *pool, uint64_t bytes);
 
 /* All blocks must have been given back, or be forgotten by their holders: blocks
  * up to 512 KiB vanish with the pool, larger ones are the holder's to free. */

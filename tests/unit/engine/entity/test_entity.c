@@ -238,6 +238,32 @@ static void a_pool_gives_back_what_it_gave(void **state)
     tsn_pool_end(&pool);
 }
 
+static void reserved_memory_is_used_before_more_is_asked_for(void **state)
+{
+    (void)state;
+    enum { BLOCK = 64 << 10, BLOCKS = 500, MORE = 20 };
+    uint8_t *blocks[BLOCKS + MORE];
+    struct tsn_pool pool;
+    tsn_pool_init(&pool);
+    tsn_pool_reserve(&pool, 0);
+    assert_int_equal(pool.n_grown, 0);
+    tsn_pool_reserve(&pool, 20 << 20); /* two chunks of 16 MiB */
+    assert_int_equal(pool.n_grown, 2);
+    assert_int_equal(pool.used_bytes, 0);
+    for (int i = 0; i < BLOCKS + MORE; i++) {
+#if !defined(__SANITIZE_ADDRESS__) /* there every block is alone */
+        assert_true(i >= BLOCKS || pool.n_grown == 2);
+#endif
+        blocks[i] = tsn_pool_alloc(&pool, BLOCK);
+        memset(blocks[i], 0xa5, BLOCK);
+    }
+    assert_true(pool.n_grown > 2);
+    for (int i = 0; i < BLOCKS + MORE; i++) {
+        tsn_pool_free(&pool, blocks[i], BLOCK);
+    }
+    tsn_pool_end(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +274,7 @@ int main(void)
         cmocka_unit_test(keys_compare_by_type_and_value),
         cmocka_unit_test(a_missing_part_makes_the_whole_key_missing),
         cmocka_unit_test(a_pool_gives_back_what_it_gave),
+        cmocka_unit_test(reserved_memory_is_used_before_more_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
