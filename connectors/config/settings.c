@@ -79,7 +79,8 @@ const struct tsn_setting tsn_settings[] = {
      "0: all are in memory. Changes memory and speed, never results."},
 
     TEXT("redis", "host", AT(redis.host), "127.0.0.1",
-         "Server, or any node of a Redis Cluster, unless `unix_socket` is given."),
+         "Server, or any node of a Redis Cluster, unless `unix_socket` is given. Of a name with "
+         "several addresses each is tried."),
     {"redis", "port", TSN_SETTING_U16, AT(redis.port), "6379", 1, 65535, "Its port."},
     {"redis", "unix_socket", TSN_SETTING_TEXT, AT(redis.unix_socket), NULL, 1, 100,
      "Path of its socket; used instead of host and port."},
