@@ -13,49 +13,68 @@
 //                                                 manifest; sequences ascend by one from 1.
 //                                                 Prints how many events and manifests
 
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 public class Committed {
-    static Map<Integer, List<ConsumerRecord<byte[], byte[]>>> read(String bootstrap, String topic) {
+    static KafkaConsumer<byte[], byte[]> open(String bootstrap) {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
         settings.put("isolation.level", "read_committed");
         settings.put("enable.auto.commit", "false");
-        Map<Integer, List<ConsumerRecord<byte[], byte[]>>> all = new TreeMap<>();
-        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
-                settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-            List<TopicPartition> partitions = new ArrayList<>();
-            consumer.partitionsFor(topic).forEach(
-                info -> partitions.add(new TopicPartition(topic, info.partition())));
+        return new KafkaConsumer<>(
+            settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    static List<TopicPartition> partitions(KafkaConsumer<byte[], byte[]> consumer, String topic) {
+        List<TopicPartition> partitions = new ArrayList<>();
+        consumer.partitionsFor(topic).forEach(
+            info -> partitions.add(new TopicPartition(topic, info.partition())));
+        return partitions;
+    }
+
+    /* Every record once, in each partition's order; none is kept. */
+    static void each(
+            String bootstrap, String topic, Consumer<ConsumerRecord<byte[], byte[]>> use) {
+        try (KafkaConsumer<byte[], byte[]> consumer = open(bootstrap)) {
+            List<TopicPartition> partitions = partitions(consumer, topic);
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
             Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-            partitions.forEach(p -> all.put(p.partition(), new ArrayList<>()));
             long giveUp = System.nanoTime() + 60_000_000_000L;
             while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
                 if (System.nanoTime() > giveUp) {
                     throw new IllegalStateException("the end of " + topic + " was not reached");
                 }
-                for (ConsumerRecord<byte[], byte[]> r : consumer.poll(Duration.ofMillis(200))) {
-                    all.get(r.partition()).add(r);
-                }
+                consumer.poll(Duration.ofMillis(200)).forEach(use);
             }
         }
+    }
+
+    static Map<Integer, List<ConsumerRecord<byte[], byte[]>>> read(String bootstrap, String topic) {
+        Map<Integer, List<ConsumerRecord<byte[], byte[]>>> all = new TreeMap<>();
+        each(bootstrap, topic,
+            r -> all.computeIfAbsent(r.partition(), p -> new ArrayList<>()).add(r));
         return all;
     }
 
@@ -63,45 +82,51 @@ public class Committed {
         return bytes == null ? "" : new String(bytes, StandardCharsets.UTF_8);
     }
 
-    static int compare(Map<Integer, List<ConsumerRecord<byte[], byte[]>>> committed, Path file)
-            throws Exception {
-        List<String> replayed = Files.readAllLines(file, StandardCharsets.UTF_8);
-        Map<String, Integer> place = new HashMap<>();
-        for (String line : replayed) {
-            if (place.put(line, place.size()) != null) {
-                System.out.println("the replay gives this twice: " + line);
-                return 1;
+    /* A value as its digest: the alerts of hours need not fit into memory. */
+    static ByteBuffer digest(byte[] value) {
+        try {
+            return ByteBuffer.wrap(MessageDigest.getInstance("SHA-256").digest(value));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    static int compare(String bootstrap, String topic, Path file) throws Exception {
+        Map<ByteBuffer, Integer> place = new HashMap<>();
+        try (Stream<String> lines = Files.lines(file, StandardCharsets.UTF_8)) {
+            for (String line : (Iterable<String>) lines::iterator) {
+                if (place.put(digest(line.getBytes(StandardCharsets.UTF_8)), place.size()) != null) {
+                    System.out.println("the replay gives this twice: " + line);
+                    return 1;
+                }
             }
         }
-        int n = 0;
-        Map<String, Integer> seen = new HashMap<>();
-        for (Map.Entry<Integer, List<ConsumerRecord<byte[], byte[]>>> e : committed.entrySet()) {
-            int last = -1;
-            for (ConsumerRecord<byte[], byte[]> record : e.getValue()) {
-                String value = text(record.value());
-                Integer at = place.get(value);
-                n++;
-                if (at == null) {
-                    System.out.println("committed, but not in the replay: " + value);
-                    return 1;
-                }
-                if (seen.put(value, e.getKey()) != null) {
-                    System.out.println("committed twice: " + value);
-                    return 1;
-                }
-                if (at < last) {
-                    System.out.println("partition " + e.getKey() + " is not in the replay's order");
-                    return 1;
-                }
-                last = at;
+        BitSet seen = new BitSet();
+        Map<Integer, Integer> last = new HashMap<>();
+        List<String> wrong = new ArrayList<>();
+        int[] n = {0};
+        each(bootstrap, topic, record -> {
+            Integer at = place.get(digest(record.value()));
+            n[0]++;
+            if (!wrong.isEmpty()) {
+                return;
             }
+            if (at == null) {
+                wrong.add("committed, but not in the replay: " + text(record.value()));
+            } else if (seen.get(at)) {
+                wrong.add("committed twice: " + text(record.value()));
+            } else if (at < last.getOrDefault(record.partition(), -1)) {
+                wrong.add("partition " + record.partition() + " is not in the replay's order");
+            } else {
+                seen.set(at);
+                last.put(record.partition(), at);
+            }
+        });
+        if (wrong.isEmpty() && n[0] != place.size()) {
+            wrong.add(n[0] + " are committed, the replay gives " + place.size());
         }
-        if (n != replayed.size()) {
-            System.out.println(n + " are committed, the replay gives " + replayed.size());
-            return 1;
-        }
-        System.out.println(n);
-        return 0;
+        System.out.println(wrong.isEmpty() ? "" + n[0] : wrong.get(0));
+        return wrong.isEmpty() ? 0 : 1;
     }
 
     static final Pattern REJECT = Pattern.compile(
@@ -141,13 +166,9 @@ public class Committed {
     static final Pattern STEP = Pattern.compile(
         "\\[\"run\",(\\d+),(\\d+),(\\d+)\\]|\\[(\\d+),(\\d+)\\]|(\\d+)|\\[\"[^\\]]*\\]");
 
-    static long high(String bootstrap, String topic, int partition) {
-        Properties settings = new Properties();
-        settings.put("bootstrap.servers", bootstrap);
-        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
-                settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-            TopicPartition p = new TopicPartition(topic, partition);
-            return consumer.endOffsets(List.of(p)).get(p);
+    static Map<TopicPartition, Long> ends(String bootstrap, String topic) {
+        try (KafkaConsumer<byte[], byte[]> consumer = open(bootstrap)) {
+            return consumer.endOffsets(partitions(consumer, topic));
         }
     }
 
@@ -196,12 +217,14 @@ public class Committed {
 
     static int covered(String bootstrap, String manifests, List<String> topics) {
         Map<String, Long> stands = new TreeMap<>();
-        List<ConsumerRecord<byte[], byte[]>> all = read(bootstrap, manifests).get(0);
+        List<ConsumerRecord<byte[], byte[]>> all = read(bootstrap, manifests).getOrDefault(0, List.of());
         String wrong = walk(all, stands);
         long events = 0;
         for (String topic : topics) {
-            for (int partition : read(bootstrap, topic).keySet()) {
-                long high = high(bootstrap, topic, partition);
+            Map<TopicPartition, Long> ends = ends(bootstrap, topic);
+            for (TopicPartition of : ends.keySet()) {
+                int partition = of.partition();
+                long high = ends.get(of);
                 long at = stands.getOrDefault(topic + "/" + partition, 0L);
                 if (wrong == null && at != high) {
                     wrong = topic + "/" + partition + ": manifests cover " + at + " of " + high;
@@ -217,12 +240,12 @@ public class Committed {
         if (args[1].equals("--covered")) {
             System.exit(covered(args[0], args[2], List.of(args).subList(3, args.length)));
         }
+        if (args.length == 3) {
+            System.exit(compare(args[0], args[1], Path.of(args[2])));
+        }
         Map<Integer, List<ConsumerRecord<byte[], byte[]>>> committed = read(args[0], args[1]);
         if (args.length > 3) {
             System.exit(rejects(committed, Path.of(args[3])));
-        }
-        if (args.length > 2) {
-            System.exit(compare(committed, Path.of(args[2])));
         }
         StringBuilder out = new StringBuilder();
         committed.forEach((partition, records) -> records.forEach(
