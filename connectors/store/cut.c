@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "rules/must/must.h"
 
@@ -21,6 +22,15 @@ struct head {
 
 /* ---- blocks -------------------------------------------------------------------------- */
 
+/* Blocks come from the system and go back to it: a whole cut is gigabytes for a while, and
+ * what malloc gave stays with the process when something was allocated behind it. */
+static void block_unmap(struct tsn_cut_block *block)
+{
+    if (block) {
+        munmap(block, sizeof *block + block->cap);
+    }
+}
+
 void tsn_cut_spare_init(struct tsn_cut_spare *spare)
 {
     *spare = (struct tsn_cut_spare){0};
@@ -31,7 +41,7 @@ void tsn_cut_spare_end(struct tsn_cut_spare *spare)
 {
     for (struct tsn_cut_block *block = spare->first, *next; block; block = next) {
         next = block->next;
-        free(block);
+        block_unmap(block);
     }
     pthread_mutex_destroy(&spare->lock);
 }
@@ -53,8 +63,10 @@ static struct tsn_cut_block *block_new(struct tsn_cut_spare *spare, size_t bytes
     struct tsn_cut_block *block = spare && bytes <= BLOCK_BYTES ? spare_take(spare) : NULL;
     if (!block) {
         size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
-        block = malloc(sizeof *block + cap);
-        TSN_MUST_ALLOC(block);
+        void *memory = mmap(NULL, sizeof *block + cap, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        TSN_MUST_ALLOC(memory != MAP_FAILED ? memory : NULL);
+        block = memory;
         block->cap = cap;
     }
     block->next = NULL;
@@ -74,7 +86,7 @@ static void block_free(struct tsn_cut_spare *spare, struct tsn_cut_block *block)
         }
         pthread_mutex_unlock(&spare->lock);
     }
-    free(block);
+    block_unmap(block);
 }
 
 /* ---- collecting ---------------------------------------------------------------------- */

@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "connectors/store/cut.h"
 
@@ -214,11 +216,53 @@ static void blocks_of_a_cut_serve_the_next(void **state)
     free(value);
 }
 
+static size_t resident_bytes(void)
+{
+    size_t all = 0;
+    size_t resident = 0;
+    FILE *in = fopen("/proc/self/statm", "r");
+    assert_non_null(in);
+    assert_int_equal(fscanf(in, "%zu %zu", &all, &resident), 2);
+    fclose(in);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void memory_of_a_giant_cut_goes_back_whatever_was_allocated_beside_it(void **state)
+{
+    (void)state;
+    enum { BYTES = 1024 * 1024, RECORDS = 400, ROUNDS = 2 };
+    char *beside[ROUNDS * RECORDS];
+    struct tsn_cut_spare spare;
+    char *value = malloc(BYTES + 1);
+    assert_non_null(value);
+    memset(value, 'v', BYTES);
+    value[BYTES] = '\0';
+    tsn_cut_spare_init(&spare);
+    struct tsn_cut cut = {.spare = &spare};
+    size_t before = resident_bytes();
+    for (int k = 0; k < ROUNDS; k++) {
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            add(&cut, i, value);
+            beside[k * RECORDS + (int)i] = calloc(1, 1000); /* the engine goes on */
+        }
+        assert_true(resident_bytes() - before > (size_t)BYTES * RECORDS / 2);
+        tsn_cut_clear(&cut);
+    }
+    size_t spare_bytes = (size_t)4 * BYTES * TSN_CUT_SPARE_MAX;
+    assert_true(resident_bytes() < before + spare_bytes + (size_t)16 * BYTES);
+    for (int i = 0; i < ROUNDS * RECORDS; i++) {
+        free(beside[i]);
+    }
+    tsn_cut_spare_end(&spare);
+    free(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_said_twice_to_be_gone_counts_once),
         cmocka_unit_test(blocks_of_a_cut_serve_the_next),
+        cmocka_unit_test(memory_of_a_giant_cut_goes_back_whatever_was_allocated_beside_it),
         cmocka_unit_test(every_record_is_indexed_once_in_its_slot),
         cmocka_unit_test(newer_record_wins_when_cuts_are_merged),
         cmocka_unit_test(whole_cut_replaces_what_was_kept),
