@@ -69,7 +69,7 @@ for patch in "$here"/*.patch; do
         git -C "$copy" apply -R "$patch"
     else
         ! run_suite "$suite" || why="$suite passes with it"
-        grep -q -E 'FAILED|^not ok' "$dir/suite.log" || why=${why:-"$suite did not say what failed"}
+        grep -q -a -E 'FAILED|not ok [0-9]' "$dir/suite.log" || why=${why:-"$suite did not say what failed"}
         git -C "$copy" apply -R "$patch"
     fi
     if [ -z "$why" ]; then
