@@ -20,7 +20,7 @@ static void take(struct recovery_plain *plain, const redisReply *hash)
     TSN_MUST(hash->type == REDIS_REPLY_ARRAY);
     for (size_t i = 0; i + 1 < hash->elements; i += 2) {
         /* How many records a delta has is in a field of its own. */
-        plain->records += strcmp(hash->element[i]->str, "#") != 0;
+        plain->records += hash->element[i]->len != 1;
         plain->bytes += hash->element[i]->len + hash->element[i + 1]->len;
     }
 }
