@@ -396,10 +396,10 @@ static void numbers_and_texts_survive_the_wire(void **state)
         "\"name\":\"f.since_call\",\"type\":\"duration\",\"state\":\"value\",\"value\":\"20m\"",
         "\"name\":\"transfer.ratio\",\"type\":\"double\",\"state\":\"value\",\"value\":null",
         "\"value\":\"1970-01-01T00:00:00.500Z\"",
-        "\"name\":\"transfer.memo\",\"type\":\"string\",\"state\":\"missing\",\"value\":null,"
-        "\"sensitive\"",
-        "\"name\":\"f.last_payee\",\"type\":\"string\",\"state\":\"missing\",\"value\":null,"
-        "\"cause\":\"late\",\"sensitive\"",
+        ("\"name\":\"transfer.memo\",\"type\":\"string\",\"state\":\"missing\",\"value\":null,"
+         "\"sensitive\""),
+        ("\"name\":\"f.last_payee\",\"type\":\"string\",\"state\":\"missing\",\"value\":null,"
+         "\"cause\":\"late\",\"sensitive\""),
         "\"rule_version\":\"0123456789abcdef\"",
         "\"title\":\"Caller \\\"is\\\" the bank\"",
         "\"languages\":[\"zh-Hans\",\"en\"],\"params\":{\"tail\":\"4567\"}",
