@@ -435,6 +435,9 @@ static void forget_all(struct tsn_score *score, int typology)
 void tsn_score_swap(struct tsn_score *score, const struct tsn_program *prog)
 {
     TSN_MUST(!score->cut.runs);
+    /* The new program may look back further than the old one: how far the sweep has come,
+     * which depends on batches, must not show. */
+    tsn_score_tidy(score);
     const struct tsn_program *old = score->prog;
     struct tsn_episode_table *tables = malloc(((size_t)old->n_typologies + 1) * sizeof *tables);
     struct tsn_list **lists = malloc(((size_t)old->n_lists + 1) * sizeof(struct tsn_list *));

@@ -386,22 +386,41 @@ static void shown_new(struct tsn_score *score, const struct tsn_batch *batch)
     }
 }
 
-/* Forgets some of the episodes that no row in time can tell: a slot for every 64 rows,
- * so that a table is swept in the time it takes to fill. */
+/* No row in time can tell it from one that never was. */
+static bool is_past(const struct tsn_score *score, int typology, const struct tsn_episode *episode)
+{
+    tsn_duration_ms keep_ms = score->typologies[typology].keep_ms;
+    return episode->clock_ms <
+           tsn_time_minus(score->newest_ms, tsn_time_plus(score->lateness_ms, keep_ms));
+}
+
+/* Forgets some of the episodes that are past: a slot for every 64 rows, so that a table is
+ * swept in the time it takes to fill. */
 static void episodes_sweep(struct tsn_score *score, uint32_t n_rows)
 {
     for (int y = 0; y < score->prog->n_typologies; y++) {
         struct tsn_episode_table *table = &score->typologies[y].episodes;
-        tsn_event_ms until = tsn_time_minus(
-            score->newest_ms, tsn_time_plus(score->lateness_ms, score->typologies[y].keep_ms));
         uint32_t n = table->n ? n_rows / SWEEP_ROWS + 1 : 0;
         for (; n > 0 && table->n; n--) {
             table->sweep &= table->cap - 1;
             struct tsn_episode *episode = table->slots[table->sweep];
-            if (episode && episode->clock_ms < until) {
+            if (episode && is_past(score, y, episode)) {
                 tsn_score_forget(score, episode); /* another may have moved in: look again */
             } else {
                 table->sweep++;
+            }
+        }
+    }
+}
+
+/* A removal moves only what stands behind the hole: one pass sees all. */
+void tsn_score_tidy(struct tsn_score *score)
+{
+    for (int y = 0; y < score->prog->n_typologies; y++) {
+        struct tsn_episode_table *table = &score->typologies[y].episodes;
+        for (size_t i = 0; i < table->cap; i++) {
+            while (table->slots[i] && is_past(score, y, table->slots[i])) {
+                tsn_score_forget(score, table->slots[i]);
             }
         }
     }
