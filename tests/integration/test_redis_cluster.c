@@ -148,11 +148,7 @@ static void keys_that_went_ahead_are_asked_for(void **unused)
 {
     (void)unused;
     struct tsn_fake_state state;
-    struct tsn_store *store = store_world_claim("ask");
-    tsn_fake_state_init(&state, SMALL, 1);
-    tsn_fake_state_fill(&state);
-    store_world_write(store, &state, 1);
-    store_world_settle(store);
+    struct tsn_store *store = store_world_written("ask", &state, SMALL);
     /* A reader's lease holds folding back, so that a slot has base, at and two deltas. */
     const char *root = store_world_root_key("ask");
     const struct tsn_redis_server *node = &CLUSTER->nodes[tsn_redis_cluster_owner(CLUSTER, root)];

@@ -86,21 +86,6 @@ static void feed(struct tsn_engine *eng, const struct tsn_program *prog, int fro
     tsn_batch_free(batch);
 }
 
-static struct tsn_engine *restart(struct tsn_engine *eng, const struct tsn_program *prog)
-{
-    struct tsn_engine_settings settings = tsn_engine_defaults();
-    struct tsn_record_map map = {0};
-    const char *why = "?";
-    tsn_snapshot_cut(eng, true, tsn_record_map_put, &map);
-    tsn_engine_free(eng);
-    eng = tsn_engine_new(prog, &settings);
-    if (!tsn_record_map_load(&map, eng, &why)) {
-        fail_msg("%s", why);
-    }
-    tsn_record_map_free(&map);
-    return eng;
-}
-
 static const char *written(const struct tsn_program *prog, const struct tsn_output *out, uint32_t i,
                            struct tsn_arena *arena)
 {
@@ -162,7 +147,7 @@ static void an_alert_says_what_is_approximate(void **state)
                        "\"standard_error\":0.023}");
     tsn_output_clear(&out);
 
-    eng = restart(eng, prog); /* with the episode and the timer */
+    eng = tsn_record_map_restart(eng, prog, &settings); /* with the episode and the timer */
     assert_true(tsn_engine_tick(eng, 1772413200000 + PAYS * (int64_t)STEP_MS + 700000, &out));
     assert_int_equal(out.n_alerts, 1);
     json = written(prog, &out, 0, &arena);

@@ -94,22 +94,6 @@ static void same_said(const struct tsn_program *prog, int from, int to, const ch
     }
 }
 
-/* The state goes through a checkpoint. */
-static struct tsn_engine *restart(struct tsn_engine *eng, const struct tsn_program *prog)
-{
-    struct tsn_engine_settings settings = tsn_model_settings();
-    struct tsn_record_map map = {0};
-    const char *why = "?";
-    tsn_snapshot_cut(eng, true, tsn_record_map_put, &map);
-    tsn_engine_free(eng);
-    eng = tsn_engine_new(prog, &settings);
-    if (!tsn_record_map_load(&map, eng, &why)) {
-        fail_msg("%s", why);
-    }
-    tsn_record_map_free(&map);
-    return eng;
-}
-
 /* Does the feature look at nothing that may be approximate itself? */
 static bool stands_alone(const struct tsn_program *prog, const struct tsn_feature *feature)
 {
@@ -192,7 +176,7 @@ static void exact_or_said_and_the_same_in_all_batches_and_restarts(void **state)
             to = from + 1 + (int)tsn_model_below(&dice, 200);
             to = to < EVENTS ? to : EVENTS;
             run(eng, prog, from, to, 16, &again);
-            eng = restart(eng, prog);
+            eng = tsn_record_map_restart(eng, prog, &settings);
         }
         same_said(prog, 0, EVENTS, what);
         tsn_engine_free(eng);
@@ -224,11 +208,11 @@ static void a_change_of_program_takes_panes_along(void **state)
             if (p) {
                 tsn_engine_swap(one, progs[p]);
                 tsn_engine_swap(two, progs[p]);
-                two = restart(two, progs[p]);
+                two = tsn_record_map_restart(two, progs[p], &settings);
             }
             run(one, progs[p], from, to, 64, &first);
             run(two, progs[p], from, mid, 512, &again);
-            two = restart(two, progs[p]);
+            two = tsn_record_map_restart(two, progs[p], &settings);
             run(two, progs[p], mid, to, 3, &again);
             same_said(progs[p], from, to, what);
         }
