@@ -209,7 +209,7 @@ static unsigned some_pack(enum case_kind kind, unsigned pack)
 /* The cap of the next life. */
 static void some_cap(uint64_t seed)
 {
-    static const uint32_t caps[] = {1, 1, 4, 0};
+    static const uint32_t caps[] = {1, 1, 1, 4, 0};
     if (case_is_capped(seed)) {
         world->max_resident = caps[world_dice() % (sizeof caps / sizeof caps[0])];
     }
@@ -371,7 +371,7 @@ static void committed_output_equals_the_replay_whatever_crashed_when(void **stat
         assert_true(totals.n_ticks > n_seeds / 20);
         assert_true(totals.n_gaps > n_seeds / 100);
         assert_true(totals.n_emptied > n_seeds / 50);
-        assert_true(totals.n_fetches > n_seeds / 2);
+        assert_true(totals.n_fetches > n_seeds);
     }
 }
 
