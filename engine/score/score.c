@@ -421,32 +421,19 @@ static struct tsn_list *list_follow(const struct tsn_list_decl *decl, const stru
     return list_start(decl);
 }
 
-/* A removal moves only what stands behind the hole: one pass sees all. */
-static void forget_all(struct tsn_score *score, int typology)
-{
-    struct tsn_episode_table *table = &score->typologies[typology].episodes;
-    for (size_t i = 0; i < table->cap; i++) {
-        while (table->slots[i]) {
-            tsn_score_forget(score, table->slots[i]);
-        }
-    }
-}
-
 void tsn_score_swap(struct tsn_score *score, const struct tsn_program *prog)
 {
     TSN_MUST(!score->cut.runs);
-    /* The new program may look back further than the old one: how far the sweep has come,
-     * which depends on batches, must not show. */
-    tsn_score_tidy(score);
     const struct tsn_program *old = score->prog;
     struct tsn_episode_table *tables = malloc(((size_t)old->n_typologies + 1) * sizeof *tables);
     struct tsn_list **lists = malloc(((size_t)old->n_lists + 1) * sizeof(struct tsn_list *));
     TSN_MUST_ALLOC(tables);
     TSN_MUST_ALLOC(lists);
+    /* The new program may look back further than the old one: how far the sweep has come,
+     * which depends on batches, must not show. */
     for (int t = 0; t < old->n_typologies; t++) {
-        if (tsn_program_typology(prog, old->typologies[t].id) == TSN_NONE) {
-            forget_all(score, t);
-        }
+        bool gone = tsn_program_typology(prog, old->typologies[t].id) == TSN_NONE;
+        tsn_score_prune(score, t, gone);
         tables[t] = score->typologies[t].episodes;
     }
     for (int l = 0; l < old->n_lists; l++) {

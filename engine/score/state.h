@@ -220,9 +220,9 @@ void tsn_score_timers_pack(struct tsn_score *score, struct tsn_bytes *to);
 void tsn_score_timers_unpack(struct tsn_score *score, const struct tsn_bytes *packed);
 void tsn_score_timers_free(struct tsn_score *score);
 
-/* walk.c: forgets every episode that no row in time can tell from none, by the program in
- * force; the sweep after a batch forgets some of them. Cost: a look at each slot. */
-void tsn_score_tidy(struct tsn_score *score);
+/* walk.c: forgets all episodes of a typology, or those that no row in time can tell from
+ * none, of which the sweep after a batch forgets some. Cost: a look at each slot. */
+void tsn_score_prune(struct tsn_score *score, int typology, bool all);
 
 /* cut.c: the episode is about to change, or has just been made; or goes, with its record. */
 void tsn_score_mark(struct tsn_score *score, struct tsn_episode *episode);

@@ -414,14 +414,12 @@ static void episodes_sweep(struct tsn_score *score, uint32_t n_rows)
 }
 
 /* A removal moves only what stands behind the hole: one pass sees all. */
-void tsn_score_tidy(struct tsn_score *score)
+void tsn_score_prune(struct tsn_score *score, int typology, bool all)
 {
-    for (int y = 0; y < score->prog->n_typologies; y++) {
-        struct tsn_episode_table *table = &score->typologies[y].episodes;
-        for (size_t i = 0; i < table->cap; i++) {
-            while (table->slots[i] && is_past(score, y, table->slots[i])) {
-                tsn_score_forget(score, table->slots[i]);
-            }
+    struct tsn_episode_table *table = &score->typologies[typology].episodes;
+    for (size_t i = 0; i < table->cap; i++) {
+        while (table->slots[i] && (all || is_past(score, typology, table->slots[i]))) {
+            tsn_score_forget(score, table->slots[i]);
         }
     }
 }
