@@ -5,7 +5,9 @@
  * says (anything the library knows passes through), and what correctness rests on,
  * which a file may repeat but not contradict. Defaults come from measurements, not
  * taste: Nagle costs 40 ms a small request, a retry back-off of 100 ms costs that
- * much on every transaction that meets the markers of the one before.
+ * much on every transaction that meets the markers of the one before; and what is read
+ * ahead is bounded by bytes, because a bound on messages that is met first lets
+ * partitions run dry.
  */
 #include "connectors/kafka/connection.h"
 
@@ -44,7 +46,7 @@ static const struct setting defaults[] = {
     {ALL, "reconnect.backoff.max.ms", "2000", NULL},
     {READ | ASK, "fetch.wait.max.ms", "100", NULL},
     {READ | ASK, "fetch.error.backoff.ms", "100", NULL},
-    {READ, "queued.min.messages", "100000", NULL},
+    {READ, "queued.min.messages", "1000000", NULL},
     {PUBLISH, "transaction.timeout.ms", "15000", NULL},
     {PUBLISH, "linger.ms", "2", NULL},
     {PUBLISH, "retry.backoff.ms", "10", NULL},
