@@ -1,7 +1,7 @@
 /* bench recovery: what a large state costs in memory, in Redis, at every checkpoint
  * and when the process dies.
  *
- *   ./dev bench recovery [--entities N] [--events N] [--seconds N]
+ *   ./dev bench recovery [--entities N] [--events N] [--seconds N] [--only checkpoints]
  *
  * Starts a redis-server of its own and processes: one that fills the state, runs with
  * and without checkpoints and is killed by SIGKILL, a standby that takes over, three that
@@ -11,7 +11,8 @@
  * restored. Then it prints our number, the other's, the ratio, each the median. Without --entities
  * it takes what fits the free memory, at most ten million. Kafka is left out: its part is a session
  * time-out and the replay of at most one checkpoint interval. Redis runs without appendonly, so
- * that the disk of the machine is not what is measured.
+ * that the disk of the machine is not what is measured. --only checkpoints kills and restores
+ * nothing: for work on how they are written.
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -84,10 +85,11 @@ struct report {
     uint64_t n_dirty, dirty_bytes, sent_bytes; /* of the checkpoints between phases */
     double whole_s, dirty_per_s;
     double dirty_cpu_us; /* what a dirty entity takes of the engine's thread */
+    double steps_cpu_us; /* ... and of that in the steps of cuts */
     struct stall whole, incremental;
     double without_ns[PHASES], with_ns[PHASES]; /* an event, processor time */
     double without_ms, with_ms;                 /* longest batch, processor time */
-    double without_wall_ns[PHASES], with_wall_ns[PHASES];
+    double ratio[PHASES], wall_ratio[PHASES];   /* of each pair of phases */
     uint64_t digest[2];
     char alert[256];
     double alert_at_s;         /* after a start, of who begins from nothing */
@@ -106,6 +108,7 @@ static struct {
     uint64_t entities;
     uint64_t events;
     uint64_t seconds; /* of a phase */
+    bool only_checkpoints;
     char folder[128];
     char socket[160];
     bool runs;
@@ -336,6 +339,7 @@ struct cut {
     struct tsn_store *store;
     uint64_t n, bytes;
     struct stall stall; /* longest call */
+    double cpu_ms;      /* of all */
 };
 
 static void collect(void *user, const struct tsn_snapshot_record *record)
@@ -355,7 +359,9 @@ static bool cut_some(struct life *life, struct cut *cut, bool begin, bool whole)
         tsn_snapshot_begin(life->eng, whole, collect, cut);
     }
     bool complete = tsn_snapshot_step(life->eng, STEP_BYTES);
-    cut->stall.cpu_ms = fmax(cut->stall.cpu_ms, (cpu_s() - cpu_from_s) * 1e3);
+    double cpu_ms = (cpu_s() - cpu_from_s) * 1e3;
+    cut->cpu_ms += cpu_ms;
+    cut->stall.cpu_ms = fmax(cut->stall.cpu_ms, cpu_ms);
     cut->stall.wall_ms = fmax(cut->stall.wall_ms, (wall_s() - from_s) * 1e3);
     return complete;
 }
@@ -472,28 +478,29 @@ static void phases(struct life *life)
     double covered_s = 0;
     phase(life, false, &cut, &(double){0}); /* warms up */
     for (int p = 0; p < PHASES; p++) {
-        struct pace pace = phase(life, false, &cut, &(double){0});
-        report->without_ns[p] = pace.cpu_ns;
-        report->without_wall_ns[p] = pace.wall_ns;
-        cut_all(life, &rest, false); /* what the phase without left dirty is not counted */
-        begin(life, false);
-        written(life, WAIT_MS);
-        uint64_t sent = redis_info("total_net_input_bytes");
-        pace = phase(life, true, &cut, &covered_s);
-        report->with_ns[p] = pace.cpu_ns;
-        report->with_wall_ns[p] = pace.wall_ns;
+        struct pace pace[2]; /* without, with */
+        for (int i = 0; i < 2; i++) {
+            bool with = i != p % 2; /* logs grow from phase to phase: each goes first in turn */
+            uint64_t sent = redis_info("total_net_input_bytes");
+            pace[with] = phase(life, with, &cut, with ? &covered_s : &(double){0});
+            report->sent_bytes += with ? redis_info("total_net_input_bytes") - sent : 0;
+            cut_all(life, &rest, false); /* what the phase left dirty is not counted */
+            begin(life, false);
+            written(life, WAIT_MS);
+        }
+        report->without_ns[p] = pace[false].cpu_ns;
+        report->with_ns[p] = pace[true].cpu_ns;
+        report->ratio[p] = pace[false].cpu_ns / pace[true].cpu_ns;
+        report->wall_ratio[p] = pace[false].wall_ns / pace[true].wall_ns;
         report->dirty_cpu_us +=
-            (pace.cpu_ns - report->without_ns[p]) * (double)pace.n / 1e3 / PHASES;
-        report->sent_bytes += redis_info("total_net_input_bytes") - sent;
-        cut_all(life, &rest, false);
-        begin(life, false);
-        written(life, WAIT_MS);
+            (pace[true].cpu_ns - pace[false].cpu_ns) * (double)pace[true].n / 1e3;
     }
     if (cut.n == 0) {
         give_up("not one checkpoint was cut in its phases: give more --seconds");
     }
     report->n_dirty = cut.n;
-    report->dirty_cpu_us *= (double)PHASES / (double)cut.n;
+    report->dirty_cpu_us /= (double)cut.n;
+    report->steps_cpu_us = cut.cpu_ms * 1e3 / (double)cut.n;
     report->dirty_per_s = (double)cut.n / covered_s;
     report->dirty_bytes = cut.bytes;
     report->incremental = cut.stall;
@@ -639,12 +646,11 @@ static void say_restore(const struct recovery_plain *plain)
         median(plain_cpu_s, RESTORES) * 1e6 / (double)plain->records);
 }
 
-static void say(const struct recovery_plain *plain)
+static void say_checkpoints(void)
 {
     double n = (double)report->entities;
     double without_ns = median(report->without_ns, PHASES);
     double with_ns = median(report->with_ns, PHASES);
-    printf("checked      state and first alert after each restore are those before the kill\n");
     printf("state        %" PRIu64 " entities, %" PRIu64 " events in their windows\n",
            report->entities, report->rows);
     printf("memory       %.0f bytes an entity; in Redis %.0f\n", (double)report->state_bytes / n,
@@ -660,14 +666,19 @@ static void say(const struct recovery_plain *plain)
     printf("             %.2f bytes sent a dirty byte (%.0f bytes a dirty entity)\n",
            (double)report->sent_bytes / (double)report->dirty_bytes,
            (double)report->dirty_bytes / (double)report->n_dirty);
-    double with_wall_ns = median(report->with_wall_ns, PHASES);
-    double without_wall_ns = median(report->without_wall_ns, PHASES);
     printf("throughput   %.0f ns an event with checkpoints, %.0f without: ratio %.2f (floor 0.90; "
            "%.2f by the wall clock)\n",
-           with_ns, without_ns, without_ns / with_ns, without_wall_ns / with_wall_ns);
-    printf("             %.2f us of the engine's thread a dirty entity: ratio %.2f when it has a "
-           "processor for itself\n",
-           report->dirty_cpu_us, 1 - DIRTY_PER_S * report->dirty_cpu_us / 1e6);
+           with_ns, without_ns, median(report->ratio, PHASES), median(report->wall_ratio, PHASES));
+    printf("             %.2f us of the engine's thread a dirty entity, %.2f in the cut's steps: "
+           "ratio %.2f when it has a processor for itself\n",
+           report->dirty_cpu_us, report->steps_cpu_us,
+           1 - DIRTY_PER_S * report->dirty_cpu_us / 1e6);
+}
+
+static void say(const struct recovery_plain *plain)
+{
+    printf("checked      state and first alert after each restore are those before the kill\n");
+    say_checkpoints();
     say_restore(plain);
     printf("kill -9      first correct alert after %.1f ms by a standby, %.2f s after a start from "
            "nothing\n",
@@ -703,13 +714,19 @@ static void read_arguments(int argc, char **argv)
                    {"--seconds", &bench.seconds}};
     for (int i = 1; i < argc; i += 2) {
         uint64_t *value = NULL;
+        if (i + 1 < argc && strcmp(argv[i], "--only") == 0 &&
+            strcmp(argv[i + 1], "checkpoints") == 0) {
+            bench.only_checkpoints = true;
+            continue;
+        }
         for (size_t o = 0; o < sizeof options / sizeof options[0]; o++) {
             value = strcmp(argv[i], options[o].name) == 0 ? options[o].value : value;
         }
         const char *digits = i + 1 < argc ? argv[i + 1] : "";
         if (!value || digits[0] == '\0' || strspn(digits, "0123456789") != strlen(digits) ||
             strlen(digits) > 9) {
-            fprintf(stderr, "usage: bench_recovery [--entities N] [--events N] [--seconds N]\n");
+            fprintf(stderr, "usage: bench_recovery [--entities N] [--events N] [--seconds N] "
+                            "[--only checkpoints]\n");
             exit(2);
         }
         *value = strtoull(digits, NULL, 10);
@@ -771,6 +788,12 @@ int main(int argc, char **argv)
         live();
     }
     wait_ready(first, &report->ready);
+    if (bench.only_checkpoints) {
+        kill(first, SIGKILL);
+        waitpid(first, NULL, 0);
+        say_checkpoints();
+        return 0;
+    }
     pid_t standby = fork();
     if (standby == 0) {
         stand_by();
