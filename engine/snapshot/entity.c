@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/entity/key.h"
+#include "engine/snapshot/numbers.h"
 #include "engine/snapshot/snapshot.h"
 #include "engine/window/pane.h"
 #include "rules/must/must.h"
@@ -38,32 +39,6 @@ static void value_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_va
         }
         return;
     }
-}
-
-/* Rows of a stream without text behind one of this time, to where there is room for
- * them. */
-static uint8_t *numbers_put(uint8_t *p, const struct tsn_plan_stream *stream, uint64_t time,
-                            const uint64_t *row, uint32_t n)
-{
-    const struct tsn_window_layout *layout = &stream->layout;
-    for (uint32_t i = 0; i < n; i++, row += layout->stride) {
-        p = tsn_snapshot_count_at(p, tsn_snapshot_zigzag((int64_t)(row[0] - time)));
-        time = row[0];
-        if (layout->has_bits) {
-            p = tsn_snapshot_count_at(p, row[1]);
-        }
-        for (int v = 0; v < stream->n_values; v++) {
-            uint64_t word = row[stream->values[v].word];
-            if (stream->values[v].kind == TSN_WINDOW_INTEGER) {
-                p = tsn_snapshot_count_at(p, tsn_snapshot_zigzag((int64_t)word));
-            } else {
-                word = tsn_snapshot_word(word);
-                memcpy(p, &word, sizeof word);
-                p += sizeof word;
-            }
-        }
-    }
-    return p;
 }
 
 static void texts_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_stream *stream,
@@ -98,8 +73,9 @@ static void log_put(struct tsn_snapshot_bytes *bytes, const struct tsn_plan_stre
     uint64_t time = 0;
     while (n > 0) { /* no number is longer than a count: room for some rows at once */
         uint32_t some = n < ROWS_AT_ONCE ? n : ROWS_AT_ONCE;
-        tsn_snapshot_room(bytes, some * (size_t)layout->stride * TSN_SNAPSHOT_COUNT_MAX);
-        bytes->n = (size_t)(numbers_put(bytes->p + bytes->n, stream, time, row, some) - bytes->p);
+        tsn_snapshot_room(bytes, tsn_snapshot_numbers_room(stream, some));
+        uint8_t *end = tsn_snapshot_numbers_put(bytes->p + bytes->n, stream, time, row, some);
+        bytes->n = (size_t)(end - bytes->p);
         row += (size_t)some * layout->stride;
         time = (row - layout->stride)[0];
         n -= some;
