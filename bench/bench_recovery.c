@@ -1,7 +1,8 @@
 /* bench recovery: what a large state costs in memory, in Redis, at every checkpoint
  * and when the process dies.
  *
- *   ./dev bench recovery [--entities N] [--events N] [--seconds N] [--only checkpoints]
+ *   ./dev bench recovery [--entities N] [--events N] [--seconds N]
+ *                        [--only checkpoints | --restores N]
  *
  * Starts a redis-server of its own and processes: one that fills the state, runs with
  * and without checkpoints and is killed by SIGKILL, a standby that takes over, three that
@@ -12,7 +13,8 @@
  * it takes what fits the free memory, at most ten million. Kafka is left out: its part is a session
  * time-out and the replay of at most one checkpoint interval. Redis runs without appendonly, so
  * that the disk of the machine is not what is measured. --only checkpoints kills and restores
- * nothing: for work on how they are written.
+ * nothing: for work on how they are written. --restores writes one whole checkpoint and only
+ * restores it, so many times, and prints each.
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -38,6 +40,7 @@ enum {
     DIRTY_PER_S = 50000,
     PHASES = 5,   /* with and without checkpoints, each */
     RESTORES = 3, /* and as many plain reads */
+    RESTORES_MAX = 99,
     ENTITIES_MIN = 100000,
     EVENTS_MIN = 20,     /* the probe counts to 20 */
     SECONDS_MIN = 2,     /* a checkpoint a second: a phase must see one whole */
@@ -101,7 +104,7 @@ struct report {
         uint64_t records;
         uint64_t digest[2];
         char alert[256];
-    } restored[RESTORES], standby;
+    } restored[RESTORES_MAX], standby;
 };
 
 static struct {
@@ -109,6 +112,7 @@ static struct {
     uint64_t events;
     uint64_t seconds; /* of a phase */
     bool only_checkpoints;
+    uint64_t restores; /* without phases; 0: the whole benchmark */
     char folder[128];
     char socket[160];
     bool runs;
@@ -522,10 +526,12 @@ static _Noreturn void live(void)
     struct cut cut = {.store = life.store};
     usleep(200000);
     report->redis_after = redis_info("used_memory");
-    phases(&life);
-    cut_all(&life, &cut, false);
-    begin(&life, false);
-    written(&life, WAIT_MS);
+    if (bench.restores == 0) {
+        phases(&life);
+        cut_all(&life, &cut, false);
+        begin(&life, false);
+        written(&life, WAIT_MS);
+    }
     report->n_rows = life.n_rows;
     probe(&life, report->alert, sizeof report->alert);
     digest(&life, report->digest);
@@ -623,27 +629,27 @@ static void check_plain(const struct restored *restored, const struct recovery_p
     }
 }
 
-static void say_restore(const struct recovery_plain *plain)
+static void say_restore(const struct restored *restored, const struct recovery_plain *plain, int n)
 {
-    double ours_s[RESTORES];
-    double ours_cpu_s[RESTORES];
-    double plain_s[RESTORES];
-    double plain_cpu_s[RESTORES];
-    for (int i = 0; i < RESTORES; i++) {
-        ours_s[i] = report->restored[i].load_s;
-        ours_cpu_s[i] = report->restored[i].cpu_s;
+    double ours_s[RESTORES_MAX];
+    double ours_cpu_s[RESTORES_MAX];
+    double plain_s[RESTORES_MAX];
+    double plain_cpu_s[RESTORES_MAX];
+    for (int i = 0; i < n; i++) {
+        ours_s[i] = restored[i].load_s;
+        ours_cpu_s[i] = restored[i].cpu_s;
         plain_s[i] = plain[i].seconds;
         plain_cpu_s[i] = plain[i].cpu_s;
     }
-    double ours = (double)report->restored[0].records / median(ours_s, RESTORES);
-    double other = (double)plain->records / median(plain_s, RESTORES);
+    double ours = (double)restored->records / median(ours_s, n);
+    double other = (double)plain->records / median(plain_s, n);
     printf("restore      %.0f records/s; plain pipelined read %.0f records/s (%.0f MB/s): ratio "
            "%.2f (floor 0.70)\n",
-           ours, other, (double)plain->bytes / median(plain_s, RESTORES) / 1e6, ours / other);
+           ours, other, (double)plain->bytes / median(plain_s, n) / 1e6, ours / other);
     printf(
         "             %.2f us of processors a record; plain read %.2f; Redis's own not counted\n",
-        median(ours_cpu_s, RESTORES) * 1e6 / (double)report->restored[0].records,
-        median(plain_cpu_s, RESTORES) * 1e6 / (double)plain->records);
+        median(ours_cpu_s, n) * 1e6 / (double)restored->records,
+        median(plain_cpu_s, n) * 1e6 / (double)plain->records);
 }
 
 static void say_checkpoints(void)
@@ -679,7 +685,7 @@ static void say(const struct recovery_plain *plain)
 {
     printf("checked      state and first alert after each restore are those before the kill\n");
     say_checkpoints();
-    say_restore(plain);
+    say_restore(report->restored, plain, RESTORES);
     printf("kill -9      first correct alert after %.1f ms by a standby, %.2f s after a start from "
            "nothing\n",
            report->standby_alert_at_s * 1e3, report->alert_at_s);
@@ -711,7 +717,8 @@ static void read_arguments(int argc, char **argv)
         uint64_t *value;
     } options[] = {{"--entities", &bench.entities},
                    {"--events", &bench.events},
-                   {"--seconds", &bench.seconds}};
+                   {"--seconds", &bench.seconds},
+                   {"--restores", &bench.restores}};
     for (int i = 1; i < argc; i += 2) {
         uint64_t *value = NULL;
         if (i + 1 < argc && strcmp(argv[i], "--only") == 0 &&
@@ -726,7 +733,7 @@ static void read_arguments(int argc, char **argv)
         if (!value || digits[0] == '\0' || strspn(digits, "0123456789") != strlen(digits) ||
             strlen(digits) > 9) {
             fprintf(stderr, "usage: bench_recovery [--entities N] [--events N] [--seconds N] "
-                            "[--only checkpoints]\n");
+                            "[--only checkpoints | --restores N]\n");
             exit(2);
         }
         *value = strtoull(digits, NULL, 10);
@@ -746,6 +753,9 @@ static void read_arguments(int argc, char **argv)
         if (*floors[i].value < floors[i].least) {
             give_up(floors[i].why);
         }
+    }
+    if (bench.restores > RESTORES_MAX) {
+        give_up("--restores is at most 99");
     }
 }
 
@@ -769,6 +779,34 @@ static void wait_end(pid_t child)
     }
 }
 
+/* Nothing of the first process but its checkpoint is left. */
+static void restore(int i, struct recovery_plain *plain)
+{
+    double from_s = wall_s();
+    pid_t heir = fork();
+    if (heir == 0) {
+        inherit(&report->restored[i], from_s, i == 0);
+    }
+    wait_end(heir);
+    *plain = recovery_plain_read(bench.socket);
+    check(&report->restored[i]);
+    check_plain(&report->restored[i], plain);
+}
+
+static void only_restore(pid_t first)
+{
+    struct recovery_plain plain[RESTORES_MAX];
+    int n = (int)bench.restores;
+    kill(first, SIGKILL);
+    waitpid(first, NULL, 0);
+    for (int i = 0; i < n; i++) {
+        restore(i, &plain[i]);
+        say_restore(&report->restored[i], &plain[i], 1);
+    }
+    printf("the median of %d:\n", n);
+    say_restore(report->restored, plain, n);
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -788,6 +826,10 @@ int main(int argc, char **argv)
         live();
     }
     wait_ready(first, &report->ready);
+    if (bench.restores > 0) {
+        only_restore(first);
+        return 0;
+    }
     if (bench.only_checkpoints) {
         kill(first, SIGKILL);
         waitpid(first, NULL, 0);
@@ -806,15 +848,7 @@ int main(int argc, char **argv)
     check(&report->standby);
     struct recovery_plain plain[RESTORES];
     for (int i = 0; i < RESTORES; i++) {
-        double from_s = wall_s();
-        pid_t heir = fork();
-        if (heir == 0) {
-            inherit(&report->restored[i], from_s, i == 0);
-        }
-        wait_end(heir);
-        plain[i] = recovery_plain_read(bench.socket);
-        check(&report->restored[i]);
-        check_plain(&report->restored[i], &plain[i]);
+        restore(i, &plain[i]);
     }
     say(plain);
     return 0;
