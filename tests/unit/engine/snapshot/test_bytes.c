@@ -112,6 +112,48 @@ static void count_beyond_64_bits_is_wrong(void **state)
     assert_false(largest.wrong);
 }
 
+enum { MANY = 700 };
+
+/* Of some lengths mostly, as rows have them, and of any now and then. */
+static size_t encode_many(uint64_t *random, uint8_t *p)
+{
+    size_t len = 0;
+    unsigned often = 7 * (unsigned)(*random % 6);
+    for (size_t i = 0; i < MANY; i++) {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        unsigned bits = 1 + (*random % 64 < 60 ? often + *random % 7 : *random % 64);
+        len += encode(*random >> (64 - bits), p + len);
+    }
+    return len;
+}
+
+static void many_counts_at_once_are_those_one_by_one(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 2000; round++) {
+        uint8_t p[MANY * TSN_SNAPSHOT_COUNT_MAX];
+        uint64_t values[MANY];
+        size_t len = encode_many(&random, p);
+        size_t left = random % 2 ? len : random % (len + 1);        /* cut off, half of them */
+        size_t n = random % 3 ? (size_t)MANY : random % (MANY + 1); /* and some left behind */
+        if (random % 5 == 0) {
+            p[random % len] ^= 0x80;
+        }
+        struct tsn_snapshot_reader at_once = {.p = p, .left = left};
+        struct tsn_snapshot_reader one_by_one = at_once;
+        tsn_snapshot_get_counts(&at_once, values, n);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(values[i] == tsn_snapshot_get_count(&one_by_one));
+        }
+        assert_int_equal(at_once.wrong, one_by_one.wrong);
+        assert_true(at_once.wrong || at_once.p == one_by_one.p);
+        assert_true(at_once.wrong || at_once.left == one_by_one.left);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +161,7 @@ int main(void)
         cmocka_unit_test(signed_numbers_come_back),
         cmocka_unit_test(count_cut_off_is_wrong_and_stays_so),
         cmocka_unit_test(count_beyond_64_bits_is_wrong),
+        cmocka_unit_test(many_counts_at_once_are_those_one_by_one),
     };
     return cmocka_run_group_tests_name("snapshot_bytes", tests, NULL, NULL);
 }
