@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "engine/entity/pages.h"
 #include "rules/must/must.h"
 
 struct tsn_pool_block {
@@ -13,8 +13,7 @@ struct tsn_pool_block {
 enum {
     FINE_BYTES = 256,         /* below: classes of 16 bytes */
     LARGE_BYTES = 512 * 1024, /* above: from the system, each by itself */
-    HUGE_PAGE = 2 * 1024 * 1024,
-    CHUNK_BYTES = 8 * HUGE_PAGE,
+    CHUNK_BYTES = 16 * 1024 * 1024,
 };
 
 /* Under AddressSanitizer every block is its own allocation, so that a use after
@@ -76,21 +75,11 @@ size_t tsn_pool_size(size_t bytes)
     return rounded;
 }
 
-/* Memory that the kernel may back by huge pages, to spare page walks. What it gains alone
- * did not stand out of the noise. */
-static void *huge_pages(size_t bytes)
-{
-    void *memory = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-    TSN_MUST_ALLOC(memory);
-    madvise(memory, bytes, MADV_HUGEPAGE);
-    return memory;
-}
-
 void tsn_pool_reserve(struct tsn_pool *pool, uint64_t bytes)
 {
     enum { PAGE = 4096 };
     for (uint64_t at = 0; at < bytes; at += CHUNK_BYTES) {
-        struct tsn_pool_block *chunk = huge_pages(CHUNK_BYTES);
+        struct tsn_pool_block *chunk = tsn_pages_alloc(CHUNK_BYTES);
         for (size_t page = 0; page < CHUNK_BYTES; page += PAGE) {
             ((volatile uint8_t *)chunk)[page] = 0;
         }
@@ -108,7 +97,7 @@ static void *carve(struct tsn_pool *pool, size_t bytes)
         if (chunk) {
             pool->reserve = chunk->next;
         } else {
-            chunk = huge_pages(CHUNK_BYTES);
+            chunk = tsn_pages_alloc(CHUNK_BYTES);
             pool->n_grown++;
         }
         chunk->next = pool->chunks;
@@ -127,7 +116,7 @@ void *tsn_pool_alloc(struct tsn_pool *pool, size_t bytes)
     size_t rounded = tsn_pool_size(bytes);
     pool->used_bytes += rounded;
     if (rounded > LARGE_BYTES || POOL_EVERY_BLOCK_ALONE) {
-        void *large = POOL_EVERY_BLOCK_ALONE ? malloc(rounded) : huge_pages(rounded);
+        void *large = POOL_EVERY_BLOCK_ALONE ? malloc(rounded) : tsn_pages_alloc(rounded);
         TSN_MUST_ALLOC(large);
         pool->n_grown++;
         return large;

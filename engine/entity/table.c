@@ -2,25 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "engine/entity/pages.h"
 #include "rules/must/must.h"
 
-enum { SLOTS_FIRST = 1024, HUGE_PAGE = 2 * 1024 * 1024 };
+enum { SLOTS_FIRST = 1024 };
 
 static struct tsn_table_slot *slots_new(uint64_t n)
 {
-    size_t bytes = n * sizeof(struct tsn_table_slot);
-    if (bytes < HUGE_PAGE) {
-        struct tsn_table_slot *small = calloc(n, sizeof *small);
-        TSN_MUST_ALLOC(small);
-        return small;
-    }
-    struct tsn_table_slot *slots = aligned_alloc(HUGE_PAGE, bytes);
-    TSN_MUST_ALLOC(slots);
-    madvise(slots, bytes, MADV_HUGEPAGE);
-    memset(slots, 0, bytes);
-    return slots;
+    return tsn_pages_zalloc(n * sizeof(struct tsn_table_slot));
 }
 
 void tsn_table_init(struct tsn_table *table)
@@ -84,11 +74,7 @@ static uint32_t number_take(struct tsn_table *table)
         size_t bytes = (size_t)TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES;
         table->chunks = realloc(table->chunks, (table->n_chunks + 1) * sizeof *table->chunks);
         TSN_MUST_ALLOC(table->chunks);
-        _Static_assert(TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES == HUGE_PAGE, "one page a chunk");
-        uint8_t *chunk = aligned_alloc(HUGE_PAGE, bytes);
-        TSN_MUST_ALLOC(chunk);
-        madvise(chunk, bytes, MADV_HUGEPAGE);
-        table->chunks[table->n_chunks] = chunk;
+        table->chunks[table->n_chunks] = tsn_pages_alloc(bytes);
         table->n_chunks++;
     }
     return table->n_numbers++;

@@ -6,29 +6,35 @@
 #include <xxhash.h>
 
 #include "engine/entity/key.h"
+#include "engine/entity/pages.h"
 #include "rules/must/must.h"
 
-enum { MINUTE_MS = 60000, SLOTS_FIRST = 1024, SWEEP_SLOTS = 4 };
+enum { MINUTE_MS = 60000, BUCKETS_FIRST = 256 };
 
-#define EMPTY INT64_MIN
-
-static struct tsn_dedup_slot *slots_new(uint64_t n)
+/* As the table counts them: from 1 in year 0, up to the last that 32 bits hold. */
+static uint32_t table_minute(int64_t minute)
 {
-    struct tsn_dedup_slot *slots = malloc(n * sizeof *slots);
-    TSN_MUST_ALLOC(slots);
-    for (uint64_t i = 0; i < n; i++) {
-        slots[i] = (struct tsn_dedup_slot){.minute = EMPTY};
-    }
-    return slots;
+    static const int64_t year_0 = -INT64_C(719528) * 24 * 60;
+    return minute <= year_0                    ? 1
+           : minute - year_0 >= UINT32_MAX - 1 ? UINT32_MAX
+                                               : (uint32_t)(minute - year_0 + 1);
+}
+
+/* Minutes before it are forgotten. */
+static void keep_from(struct tsn_dedup *dedup, int64_t minute)
+{
+    dedup->kept_from = minute;
+    dedup->kept_minute = table_minute(minute);
 }
 
 void tsn_dedup_init(struct tsn_dedup *dedup, tsn_duration_ms window_ms, uint64_t cap_bytes)
 {
-    *dedup = (struct tsn_dedup){.window_ms = window_ms, .kept_from = INT64_MIN + 1};
+    *dedup = (struct tsn_dedup){.window_ms = window_ms};
+    keep_from(dedup, INT64_MIN + 1);
     dedup->n_max = cap_bytes / TSN_DEDUP_ID_BYTES;
     dedup->n_max += dedup->n_max == 0;
-    dedup->slots = slots_new(SLOTS_FIRST);
-    dedup->mask = SLOTS_FIRST - 1;
+    dedup->buckets = tsn_pages_zalloc(BUCKETS_FIRST * sizeof *dedup->buckets);
+    dedup->mask = BUCKETS_FIRST - 1;
 }
 
 void tsn_dedup_free(struct tsn_dedup *dedup)
@@ -38,7 +44,7 @@ void tsn_dedup_free(struct tsn_dedup *dedup)
     }
     free(dedup->panes);
     free(dedup->gone);
-    free(dedup->slots);
+    free(dedup->buckets);
     *dedup = (struct tsn_dedup){0};
 }
 
@@ -94,7 +100,7 @@ static void pane_forget_first(struct tsn_dedup *dedup)
     pane_give(dedup, pane, &budget);
     dedup->n -= pane->n;
     if (pane->minute >= dedup->kept_from) {
-        dedup->kept_from = pane->minute + 1;
+        keep_from(dedup, pane->minute + 1);
     }
     if (pages_of(pane)) {
         gone_add(dedup, pane);
@@ -113,7 +119,7 @@ static void panes_expire(struct tsn_dedup *dedup, tsn_event_ms newest_ms)
     }
     int64_t minute = minute_of(from_ms);
     if (minute > dedup->kept_from) {
-        dedup->kept_from = minute;
+        keep_from(dedup, minute);
         while (dedup->n_panes && dedup->panes[0].minute < minute) {
             pane_forget_first(dedup);
         }
@@ -154,92 +160,70 @@ static void pane_add(struct tsn_dedup *dedup, int64_t minute, uint64_t hash)
 
 /* ---- table ------------------------------------------------------------------------ */
 
-static void slot_put(struct tsn_dedup_slot *slots, uint64_t mask, struct tsn_dedup_slot slot)
+/* Is the hash there? If not, it takes the first place that is free: one look for both. */
+static bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, uint32_t minute)
 {
-    uint64_t i = slot.hash & mask;
-    while (slots[i].minute != EMPTY) {
-        i = (i + 1) & mask;
-    }
-    slots[i] = slot;
-}
-
-static void table_rebuild(struct tsn_dedup *dedup)
-{
-    uint64_t n_slots = dedup->mask + 1;
-    while (n_slots < (dedup->n + 1) * 2) {
-        n_slots *= 2;
-    }
-    struct tsn_dedup_slot *slots = slots_new(n_slots);
-    for (size_t p = 0; p < dedup->n_panes; p++) {
-        for (size_t i = 0; i < dedup->panes[p].n; i++) {
-            slot_put(slots, n_slots - 1,
-                     (struct tsn_dedup_slot){.hash = dedup->panes[p].hashes[i],
-                                             .minute = dedup->panes[p].minute});
-        }
-    }
-    free(dedup->slots);
-    dedup->slots = slots;
-    dedup->mask = n_slots - 1;
-    dedup->n_used = dedup->n;
-}
-
-static void slot_close(struct tsn_dedup *dedup, uint64_t hole)
-{
+    struct tsn_dedup_bucket *buckets = dedup->buckets;
+    uint32_t kept_minute = dedup->kept_minute;
     uint64_t mask = dedup->mask;
-    struct tsn_dedup_slot *slots = dedup->slots;
-    for (uint64_t i = (hole + 1) & mask; slots[i].minute != EMPTY; i = (i + 1) & mask) {
-        if (((i - slots[i].hash) & mask) >= ((i - hole) & mask)) {
-            slots[hole] = slots[i];
-            hole = i;
+    uint64_t to = 0;
+    int place = -1;
+    for (uint64_t b = hash & mask;; b = (b + 1) & mask) {
+        const struct tsn_dedup_bucket *bucket = &buckets[b];
+        bool found = false;
+        int free_place = -1;
+        for (int i = TSN_DEDUP_PLACES - 1; i >= 0; i--) {
+            bool kept = bucket->minutes[i] >= kept_minute;
+            found |= kept & (bucket->hashes[i] == hash);
+            free_place = kept ? free_place : i;
+        }
+        if (found) {
+            return true;
+        }
+        if (place < 0) {
+            place = free_place;
+            to = b;
+        }
+        if (place >= 0 && bucket->beyond < kept_minute) {
+            break;
         }
     }
-    slots[hole].minute = EMPTY;
-    dedup->n_used--;
+    for (uint64_t b = hash & mask; b != to; b = (b + 1) & mask) {
+        buckets[b].beyond = buckets[b].beyond > minute ? buckets[b].beyond : minute;
+    }
+    buckets[to].hashes[place] = hash;
+    buckets[to].minutes[place] = minute;
+    return false;
 }
 
-static void table_sweep(struct tsn_dedup *dedup)
+/* Bucket by bucket, so that what is read and both places where it can go are in order. */
+static void table_grow(struct tsn_dedup *dedup)
 {
-    for (int i = 0; i < SWEEP_SLOTS; i++) {
-        const struct tsn_dedup_slot *slot = &dedup->slots[dedup->sweep_at & dedup->mask];
-        if (slot->minute != EMPTY && slot->minute < dedup->kept_from) {
-            slot_close(dedup, dedup->sweep_at & dedup->mask);
-        } else {
-            dedup->sweep_at++;
+    struct tsn_dedup_bucket *old = dedup->buckets;
+    uint64_t n_old = dedup->mask + 1;
+    dedup->buckets = tsn_pages_zalloc(2 * n_old * sizeof *old);
+    dedup->mask = 2 * n_old - 1;
+    for (uint64_t b = 0; b < n_old; b++) {
+        for (int i = 0; i < TSN_DEDUP_PLACES; i++) {
+            if (old[b].minutes[i] >= dedup->kept_minute) {
+                table_has_or_takes(dedup, old[b].hashes[i], old[b].minutes[i]);
+            }
         }
     }
+    free(old);
 }
 
 static void table_room(struct tsn_dedup *dedup)
 {
-    if ((dedup->n_used + 1) * 8 > (dedup->mask + 1) * 5) {
-        table_rebuild(dedup);
+    if ((dedup->n + 1) * 8 > (dedup->mask + 1) * TSN_DEDUP_PLACES * 5) {
+        table_grow(dedup);
     }
-}
-
-/* Is the hash there? If not, it is put into the first slot that is forgotten or empty:
- * one look at the table for both. */
-static bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, int64_t minute)
-{
-    struct tsn_dedup_slot *slots = dedup->slots;
-    struct tsn_dedup_slot *forgotten = NULL;
-    uint64_t i = hash & dedup->mask;
-    for (; slots[i].minute != EMPTY; i = (i + 1) & dedup->mask) {
-        if (slots[i].minute < dedup->kept_from) {
-            forgotten = forgotten ? forgotten : &slots[i];
-        } else if (slots[i].hash == hash) {
-            return true;
-        }
-    }
-    dedup->n_used += !forgotten;
-    *(forgotten ? forgotten : &slots[i]) = (struct tsn_dedup_slot){.hash = hash, .minute = minute};
-    return false;
 }
 
 static void remember(struct tsn_dedup *dedup, uint64_t hash, int64_t minute)
 {
     table_room(dedup);
-    slot_put(dedup->slots, dedup->mask, (struct tsn_dedup_slot){.hash = hash, .minute = minute});
-    dedup->n_used++;
+    table_has_or_takes(dedup, hash, table_minute(minute));
     pane_add(dedup, minute, hash);
 }
 
@@ -255,11 +239,10 @@ bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms
         return false;
     }
     table_room(dedup);
-    if (table_has_or_takes(dedup, hash, minute)) {
+    if (table_has_or_takes(dedup, hash, table_minute(minute))) {
         return true;
     }
     pane_add(dedup, minute, hash);
-    table_sweep(dedup);
     /* Over the cap the oldest pane goes; the last one stays, or nothing would be
      * remembered at all. */
     while (dedup->n > dedup->n_max && dedup->n_panes > 1) {
@@ -311,7 +294,7 @@ bool tsn_dedup_cut_step(struct tsn_dedup *dedup, int64_t *budget)
 
 uint64_t tsn_dedup_bytes(const struct tsn_dedup *dedup)
 {
-    uint64_t bytes = (dedup->mask + 1) * sizeof *dedup->slots;
+    uint64_t bytes = (dedup->mask + 1) * sizeof *dedup->buckets;
     for (size_t p = 0; p < dedup->n_panes; p++) {
         bytes += dedup->panes[p].cap * sizeof(uint64_t);
     }

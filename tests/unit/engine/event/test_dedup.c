@@ -12,6 +12,8 @@
 
 enum { MIN = 60000 };
 
+static const tsn_event_ms YEAR_9999_MS = INT64_C(253370764800000);
+
 static void an_id_is_remembered_for_the_window_and_forgotten_by_whole_panes(void **state)
 {
     (void)state;
@@ -34,6 +36,11 @@ static void an_id_is_remembered_for_the_window_and_forgotten_by_whole_panes(void
         {"which is", 4, 105 * MIN, 111 * MIN, true},
         {"a row in a forgotten pane is not looked up", 4, 100 * MIN, 111 * MIN, false},
         {"times before the epoch are in their pane", 9, -1, 111 * MIN, false},
+        {"a time beyond what the table counts", 10, YEAR_9999_MS, 111 * MIN, false},
+        {"is remembered", 10, YEAR_9999_MS, 111 * MIN, true},
+        {"beside one that it counts", 11, 111 * MIN, 111 * MIN, false},
+        {"which is forgotten as ever", 11, 122 * MIN, 122 * MIN, false},
+        {"while that one is not", 10, YEAR_9999_MS, 122 * MIN, true},
     };
     struct tsn_dedup dedup;
     tsn_dedup_init(&dedup, 10 * MIN, 1 << 20);
