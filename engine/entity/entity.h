@@ -15,7 +15,7 @@
 #include "engine/entity/table.h"
 #include "rules/column/column.h"
 
-enum { TSN_ENTITY_INLINE = 3 };
+enum { TSN_ENTITY_INLINE = 3 }; /* tsn_entity_cell counts on it */
 
 struct tsn_entity {
     struct tsn_key key;
@@ -31,18 +31,24 @@ _Static_assert(sizeof(struct tsn_entity) == TSN_TABLE_RECORD_BYTES, "one cache l
 /* tsn_entity_cell of an entity with more than three. */
 void **tsn_entity_cell_beyond(struct tsn_entity *entity, uint16_t stream);
 
-/* Where the cell of a stream stands, or NULL if there is none. */
+/* Where the cell of a stream stands, or NULL if there is none. No branch depends on which
+ * of the first three it is. */
 static inline void **tsn_entity_cell(struct tsn_entity *entity, uint16_t stream)
 {
+    const uint16_t *streams = entity->streams;
     if (entity->n > TSN_ENTITY_INLINE) {
         return tsn_entity_cell_beyond(entity, stream);
     }
-    for (unsigned i = 0; i < entity->n; i++) {
-        if (entity->streams[i] == stream) {
-            return &entity->cells[i];
-        }
-    }
-    return NULL;
+    unsigned is = (unsigned)(streams[0] == stream) | (unsigned)(streams[1] == stream) << 1 |
+                  (unsigned)(streams[2] == stream) << 2;
+    is &= (1u << entity->n) - 1;
+    return is ? &entity->cells[__builtin_ctz(is)] : NULL;
+}
+
+/* Does a place stay where it is when the entity gets more cells? */
+static inline bool tsn_entity_place_stays(const struct tsn_entity *entity, void *const *place)
+{
+    return place >= entity->cells && place < entity->cells + TSN_ENTITY_INLINE - 1;
 }
 
 /* A place, set to NULL, for a stream that has none yet. */

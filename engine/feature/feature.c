@@ -43,7 +43,8 @@ static void visits_new(struct tsn_features *feat)
     struct tsn_arena *memory = &feat->memory;
     size_t n_visits = tsn_visits_most(n_steps);
     feat->visits = tsn_arena_alloc(memory, n_visits * sizeof *feat->visits);
-    feat->made = tsn_arena_alloc(memory, n_visits * n_words * sizeof *feat->made);
+    feat->made_cap = tsn_visits_rows_most() * n_words;
+    feat->made = tsn_arena_alloc(memory, feat->made_cap * sizeof *feat->made);
     feat->readings = tsn_arena_alloc(memory, n_readings * sizeof *feat->readings);
 }
 
@@ -201,6 +202,7 @@ static void type_layout(struct tsn_features *feat, int t)
     struct tsn_arena *memory = &feat->memory;
     of->inputs = tsn_arena_zalloc(memory, (size_t)type->n_fields + (size_t)type->n_slots,
                                   sizeof *of->inputs);
+    of->slots = of->inputs + type->n_fields;
     for (int s = 0; s < type->n_slots; s++) {
         const struct tsn_feature *feature = &feat->prog->features[type->slots[s].feature];
         struct tsn_column *slot = &of->inputs[type->n_fields + s];
@@ -261,7 +263,8 @@ static void records_ask(const struct tsn_table *table, struct tsn_key_rows *rows
 {
     for (uint32_t i = from; i < to; i++) {
         if (rows->keys[i].lo | rows->keys[i].hi) {
-            __builtin_prefetch(tsn_table_peek(table, rows->keys[i]));
+            rows->records[i] = tsn_table_peek(table, rows->keys[i]); /* perhaps not its own */
+            __builtin_prefetch(rows->records[i]);
         }
     }
 }
@@ -271,9 +274,13 @@ static void records_find(const struct tsn_table *table, struct tsn_key_rows *row
                          uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++) {
-        bool missing = (rows->keys[i].lo | rows->keys[i].hi) == 0;
-        struct tsn_entity *entity = missing ? NULL : tsn_table_find(table, rows->keys[i]);
-        rows->records[i] = entity;
+        struct tsn_key key = rows->keys[i];
+        struct tsn_entity *entity = rows->records[i];
+        if ((key.lo | key.hi) &&
+            !(entity && entity->key.lo == key.lo && entity->key.hi == key.hi)) {
+            entity = tsn_table_find(table, key);
+            rows->records[i] = entity;
+        }
         for (unsigned k = 0; entity && k < entity->n && k < TSN_ENTITY_INLINE; k++) {
             if (streams >> (entity->streams[k] % 64) & 1) {
                 __builtin_prefetch(entity->cells[k], 1);

@@ -32,6 +32,7 @@ enum tsn_resolve { TSN_RESOLVE_SLOTS, TSN_RESOLVE_RECORDS, TSN_RESOLVE_FIND, TSN
 
 struct tsn_feature_type {
     struct tsn_column *inputs; /* fields, then slots; NULL before the first row */
+    struct tsn_column *slots;  /* of inputs */
     struct tsn_key_rows *keys;
     uint32_t n_done[TSN_RESOLVE_STEPS]; /* rows of the batch that each step has done */
 };
@@ -42,6 +43,7 @@ struct tsn_walk_visit {
     const struct tsn_plan_step *step;
     struct tsn_column *slots; /* of the event type */
     const uint64_t *row;      /* to be written, or NULL */
+    void **place;             /* of the cell, once it was asked for and if it stays; or NULL */
     tsn_event_ms time_ms;
     tsn_event_ms dead_ms; /* of a row that is written */
     uint32_t at;          /* of its type */
@@ -132,7 +134,7 @@ struct tsn_features {
     struct tsn_value *members;     /* [TSN_SET_MAX], made on first use */
     struct tsn_walk_visit *visits; /* of a chunk, that are listed and not yet done */
     uint32_t n_visits;
-    size_t n_made;
+    size_t n_made, made_cap;
     uint64_t *made;               /* [n_made] words of the rows they write */
     struct tsn_reading *readings; /* of one visit */
 };

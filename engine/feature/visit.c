@@ -25,33 +25,54 @@ size_t tsn_visits_most(size_t n_steps_max)
     return LIST_ENOUGH + TSN_WALK_CHUNK * n_steps_max;
 }
 
+size_t tsn_visits_rows_most(void)
+{
+    return LIST_ENOUGH + TSN_WALK_CHUNK;
+}
+
 /* ---- the list --------------------------------------------------------------------- */
 
-/* The row's words, or NULL if it is not written. */
-static const uint64_t *row_of(const struct tsn_walk *walk, const struct tsn_plan_stream *stream,
-                              int s, uint32_t r, tsn_event_ms *dead_ms, uint64_t *to)
+/* Rows of the stream's event type among [from, to) of the batch. */
+static void rows_among(const struct tsn_batch *batch, int event, uint32_t from, uint32_t to,
+                       struct tsn_made_rows *made)
 {
-    struct tsn_features *feat = walk->feat;
-    const struct tsn_row *row = &walk->batch->rows[r];
-    uint64_t conds = conds_at(stream, &feat->conds[s], row->at);
-    *dead_ms = tsn_features_dead(feat, walk->before_ms[r], stream->layout.keep_ms);
-    if (conds == 0 || key_missing(feat->types[row->type].keys[stream->key].keys[row->at]) ||
-        row->time_ms <= *dead_ms) {
-        return NULL;
+    const uint32_t *row = batch->types[event].row;
+    while (from < to && batch->rows[from].type != event) {
+        from++;
     }
-    tsn_walk_row_make(feat, stream, row, conds, to);
-    return to;
+    made->n = 0;
+    made->at = from < to ? batch->rows[from].at : 0;
+    while (from < to && made->at + made->n < batch->types[event].n &&
+           row[made->at + made->n] < to) {
+        made->n++;
+    }
+}
+
+/* What of a made row is written, or NULL if nothing is. */
+static const uint64_t *row_of(const struct tsn_walk *walk, const struct tsn_plan_stream *stream,
+                              const struct tsn_made_rows *made, uint32_t r, tsn_event_ms *dead_ms)
+{
+    const struct tsn_row *row = &walk->batch->rows[r];
+    uint32_t i = row->at - made->at;
+    *dead_ms = tsn_features_dead(walk->feat, walk->before_ms[r], stream->layout.keep_ms);
+    return made->conds[i] == 0 || row->time_ms <= *dead_ms
+               ? NULL
+               : made->words + (size_t)i * stream->layout.stride;
 }
 
 void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
-    if (feat->n_visits >= LIST_ENOUGH) {
+    size_t words_most = (size_t)TSN_WALK_CHUNK * stream->layout.stride;
+    if (feat->n_visits >= LIST_ENOUGH || feat->n_made + words_most > feat->made_cap) {
         tsn_visits_walk(feat);
     }
-    uint64_t *words = feat->made + feat->n_made;
-    uint32_t n = feat->n_visits;
+    struct tsn_made_rows made;
+    rows_among(walk->batch, stream->event, from, to, &made);
+    made.words = feat->made + feat->n_made;
+    tsn_walk_rows_make(walk, s, &made);
+    struct tsn_walk_visit *visit = feat->visits + feat->n_visits;
     for (uint32_t r = from; r < to; r++) {
         const struct tsn_row *row = &walk->batch->rows[r];
         const struct tsn_plan_reads *reads = &stream->reads[row->type];
@@ -59,27 +80,25 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
             continue;
         }
         bool in_time = walk->status[r] != TSN_ROW_TOO_LATE;
-        const uint64_t *made = NULL;
+        const uint64_t *words = NULL;
         tsn_event_ms dead_ms = INT64_MIN;
         struct tsn_feature_type *of = &feat->types[row->type];
-        struct tsn_column *slots = of->inputs + walk->batch->prog->types[row->type].n_fields;
         if (row->type == stream->event) {
-            made = row_of(walk, stream, s, r, &dead_ms, words);
-            words += made ? stream->layout.stride : 0;
+            words = row_of(walk, stream, &made, r, &dead_ms);
         }
         for (unsigned i = 0; i < reads->n_steps; i++) {
             const struct tsn_plan_step *step = &reads->steps[i];
             struct tsn_key_rows *keys = &of->keys[step->key];
             bool read = in_time && step->n_before + step->n_after > 0;
-            bool written = step->writes && made;
+            bool written = step->writes && words;
             if (key_missing(keys->keys[row->at]) || !(read || written)) {
                 continue;
             }
-            feat->visits[n++] = (struct tsn_walk_visit){
+            *visit++ = (struct tsn_walk_visit){
                 .keys = keys,
                 .step = step,
-                .slots = slots,
-                .row = written ? made : NULL,
+                .slots = of->slots,
+                .row = written ? words : NULL,
                 .time_ms = row->time_ms,
                 .dead_ms = dead_ms,
                 .at = row->at,
@@ -88,8 +107,11 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
             };
         }
     }
-    feat->n_visits = n;
-    feat->n_made = (size_t)(words - feat->made);
+    uint32_t n = (uint32_t)(visit - feat->visits);
+    if (n > feat->n_visits) { /* else nothing refers to the rows that were made */
+        feat->n_visits = n;
+        feat->n_made += (size_t)made.n * stream->layout.stride;
+    }
 }
 
 /* ---- asking ahead ----------------------------------------------------------------- */
@@ -97,19 +119,34 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
 /* The cell as far as it is known; entities do not go within a batch. */
 static inline const struct tsn_cell *cell_hint(const struct tsn_walk_visit *visit)
 {
+    if (visit->place) {
+        return *visit->place;
+    }
     struct tsn_entity *entity = visit->keys->records[visit->at];
     void **place = entity ? tsn_entity_cell(entity, visit->stream) : NULL;
     return place ? *place : NULL;
 }
 
+/* The same for the first time. */
+static inline const struct tsn_cell *cell_first(struct tsn_walk_visit *visit)
+{
+    struct tsn_entity *entity = visit->keys->records[visit->at];
+    void **place = entity ? tsn_entity_cell(entity, visit->stream) : NULL;
+    if (!place) {
+        return NULL;
+    }
+    visit->place = tsn_entity_place_stays(entity, place) ? place : NULL;
+    return *place;
+}
+
 /* Visit i is about to be done, or, below 0, the first of all so many later. */
 static void visits_ahead(const struct tsn_features *feat, int64_t i, int64_t n)
 {
-    const struct tsn_walk_visit *visits = feat->visits;
+    struct tsn_walk_visit *visits = feat->visits;
     const struct tsn_plan_stream *streams = feat->plan.streams;
     const struct tsn_cell *cell;
     int64_t at = i + AHEAD_CELL;
-    if (at < n && (cell = cell_hint(&visits[at]))) {
+    if (at < n && (cell = cell_first(&visits[at]))) {
         tsn_window_ahead(cell, &streams[visits[at].stream].layout);
     }
     at = i + AHEAD_ROWS;
@@ -125,20 +162,32 @@ static void visits_ahead(const struct tsn_features *feat, int64_t i, int64_t n)
 
 /* ---- one visit -------------------------------------------------------------------- */
 
+/* The entity as it was resolved: it does not go within a batch. */
+static inline struct tsn_entity *entity_of(struct tsn_features *feat,
+                                           const struct tsn_walk_visit *visit)
+{
+    struct tsn_entity *entity = visit->keys->records[visit->at];
+    return entity ? entity : entity_find(feat, visit->keys, visit->at);
+}
+
 /* Where the cell stands, made if a row is to be written; NULL: there is none. */
 static struct tsn_cell **cell_place(struct tsn_features *feat, int s,
                                     const struct tsn_walk_visit *visit)
 {
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    void **place = visit->place;
     if (!visit->row) {
-        struct tsn_entity *entity = entity_find(feat, visit->keys, visit->at);
-        return entity ? (struct tsn_cell **)tsn_entity_cell(entity, (uint16_t)s) : NULL;
+        struct tsn_entity *entity = place ? NULL : entity_of(feat, visit);
+        return (struct tsn_cell **)(entity ? tsn_entity_cell(entity, (uint16_t)s) : place);
     }
-    struct tsn_entity *entity = entity_for_write(feat, visit->keys, visit->at);
+    struct tsn_entity *entity = entity_of(feat, visit);
+    if (!entity || entity->changed != feat->epoch) {
+        entity = entity_for_write(feat, visit->keys, visit->at);
+    }
     if (!feat->plan.kinds[stream->kind].seen) {
         newest_raise(entity, visit->time_ms); /* else tsn_walk_newest did, in row order */
     }
-    void **place = tsn_entity_cell(entity, (uint16_t)s);
+    place = place ? place : tsn_entity_cell(entity, (uint16_t)s);
     if (!place) {
         place = tsn_entity_cell_add(entity, &feat->pool, (uint16_t)s);
         *place = tsn_cell_new(&stream->layout, &feat->pool);

@@ -151,43 +151,6 @@ static void items_read(const struct tsn_walk *walk, int s, const struct tsn_row 
 
 /* ---- writing ------------------------------------------------------------------ */
 
-static uint64_t value_word(struct tsn_features *feat, const struct tsn_plan_value *value,
-                           const struct tsn_column *column, uint32_t at)
-{
-    switch (value->kind) {
-    case TSN_WINDOW_HASH:
-        return tsn_key_word(column, at);
-    case TSN_WINDOW_TEXT:
-        return tsn_text_make(&feat->pool, column->str[at].p, column->str[at].len);
-    case TSN_WINDOW_INTEGER: /* a bool or an enum: the others are direct */
-    case TSN_WINDOW_DOUBLE:
-        break;
-    }
-    return column->rep == TSN_REP_ENUM ? column->code[at] : tsn_key_word(column, at);
-}
-
-void tsn_walk_row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                       const struct tsn_row *row, uint64_t conds, uint64_t *to)
-{
-    const struct tsn_column *fields = feat->types[row->type].inputs;
-    to[0] = (uint64_t)row->time_ms;
-    uint64_t bits = conds;
-    for (int v = 0; v < stream->n_values; v++) {
-        const struct tsn_plan_value *value = &stream->values[v];
-        const struct tsn_column *column = &fields[value->field];
-        to[value->word] = 0;
-        if (tsn_bits_get(column->valid, row->at) &&
-            (value->always_wanted || (conds & value->wanted_by) || value->present == 0)) {
-            to[value->word] = value->direct ? (uint64_t)column->i64[row->at]
-                                            : value_word(feat, value, column, row->at);
-            bits |= value->present;
-        }
-    }
-    if (stream->layout.has_bits) {
-        to[1] = bits;
-    }
-}
-
 /* A row of a set says after which rows it was written. */
 static void order_note(struct tsn_features *feat, const struct tsn_plan_stream *stream,
                        uint64_t order)

@@ -1,5 +1,5 @@
-/* What walk.c and visit.c share: finding an entity's record, and giving a value to its
- * slot. For these two files alone.
+/* What walk.c, visit.c and rows.c share: finding an entity's record, making rows, and
+ * giving a value to its slot. For these files alone.
  */
 #ifndef TSN_ENGINE_FEATURE_WALK_H
 #define TSN_ENGINE_FEATURE_WALK_H
@@ -80,6 +80,16 @@ static inline void item_mark(struct tsn_features *feat, const struct tsn_window_
 void tsn_walk_row_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
                        const struct tsn_row *row, uint64_t conds, uint64_t *to);
 
+/* Rows [at, at + n) of an event type as a stream keeps them, and which filters hold. */
+struct tsn_made_rows {
+    uint32_t at, n;
+    uint64_t *words; /* [n * stride] */
+    uint64_t conds[TSN_WALK_CHUNK];
+};
+/* Fills words and conds. For streams without text: rows that are not written after all
+ * own nothing. */
+void tsn_walk_rows_make(const struct tsn_walk *walk, int stream, struct tsn_made_rows *made);
+
 static inline uint64_t conds_at(const struct tsn_plan_stream *stream,
                                 const struct tsn_stream_conds *conds, uint32_t at)
 {
@@ -97,7 +107,8 @@ static inline uint64_t conds_at(const struct tsn_plan_stream *stream,
 void tsn_visits_list(const struct tsn_walk *walk, int stream, uint32_t from, uint32_t to);
 /* Does all visits that are listed, each stream's in row order. */
 void tsn_visits_walk(struct tsn_features *feat);
-/* Visits in a list at most, for streams of so many steps a row; one row's words each. */
+/* Visits in a list at most, for streams of so many steps a row; and rows made for them. */
 size_t tsn_visits_most(size_t n_steps_max);
+size_t tsn_visits_rows_most(void);
 
 #endif
