@@ -66,7 +66,7 @@ struct tsn_dedup {
     uint64_t n_max;
     struct tsn_dedup_bucket *buckets;
     uint64_t mask;
-    uint64_t n; /* ids remembered */
+    uint64_t n;                   /* ids remembered */
     struct tsn_dedup_pane *panes; /* remembered, by minute */
     size_t n_panes, panes_cap;
     int64_t kept_from;           /* minutes before it are forgotten */
