@@ -54,9 +54,9 @@ static void conds_make(const struct tsn_plan_stream *stream, const struct tsn_st
     }
     for (int c = 0; c < stream->n_conds; c++) {
         for (uint32_t i = 0; conds->value[c] && i < n; i++) {
-            bool holds =
-                tsn_bits_get(conds->value[c], at + i) & tsn_bits_get(conds->valid[c], at + i);
-            to[i] |= (uint64_t)holds << c;
+            bool holds = tsn_bits_get(conds->value[c], at + i);
+            bool valid = tsn_bits_get(conds->valid[c], at + i);
+            to[i] |= ((uint64_t)holds & (uint64_t)valid) << c;
         }
     }
 }
@@ -71,8 +71,8 @@ static void value_make(struct tsn_features *feat, const struct tsn_plan_stream *
     size_t stride = stream->layout.stride;
     for (uint32_t i = 0; i < made->n; i++, word += stride) {
         uint32_t at = made->at + i;
-        bool taken =
-            tsn_bits_get(column->valid, at) & (all | ((made->conds[i] & value->wanted_by) != 0));
+        bool wanted = all | ((made->conds[i] & value->wanted_by) != 0);
+        bool taken = tsn_bits_get(column->valid, at) && wanted;
         if (value->direct) {
             *word = taken ? (uint64_t)column->i64[at] : 0;
         } else {
