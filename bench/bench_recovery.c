@@ -85,6 +85,7 @@ struct report {
     uint64_t entities, rows, state_bytes;
     uint64_t n_rows; /* processed before the probe */
     uint64_t redis_before, redis_after;
+    uint64_t memory_before, memory_peak;       /* of the process, around the whole checkpoint */
     uint64_t n_dirty, dirty_bytes, sent_bytes; /* of the checkpoints between phases */
     double whole_s, dirty_per_s;
     double dirty_cpu_us; /* what a dirty entity takes of the engine's thread */
@@ -370,17 +371,17 @@ static bool cut_some(struct life *life, struct cut *cut, bool begin, bool whole)
     return complete;
 }
 
-static void cut_all(struct life *life, struct cut *cut, bool whole)
+static void cut_all(struct life *life, struct cut *cut)
 {
-    bool complete = cut_some(life, cut, true, whole);
+    bool complete = cut_some(life, cut, true, false);
     while (!complete) {
         complete = cut_some(life, cut, false, false);
     }
 }
 
-static void begin(struct life *life, bool whole)
+static void begin(struct life *life)
 {
-    struct tsn_checkpoint_meta meta = {.sequence = ++life->sequence, .whole = whole};
+    const struct tsn_checkpoint_meta meta = {.sequence = ++life->sequence};
     tsn_store_begin(life->store, &meta);
 }
 
@@ -392,15 +393,54 @@ static void written(struct life *life, int64_t wait_ms)
     }
 }
 
+/* A line of /proc/self/status, in bytes. */
+static uint64_t process_memory(const char *name)
+{
+    FILE *in = fopen("/proc/self/status", "r");
+    char line[128];
+    unsigned long long kb = 0;
+    while (in && fgets(line, sizeof line, in)) {
+        if (strncmp(line, name, strlen(name)) == 0) {
+            kb = strtoull(line + strlen(name), NULL, 10);
+        }
+    }
+    if (in) {
+        fclose(in);
+    }
+    return kb * 1024;
+}
+
+/* VmHWM counts from here on. */
+static void process_peak_forget(void)
+{
+    FILE *out = fopen("/proc/self/clear_refs", "w");
+    if (!out || fputs("5", out) < 0 || fclose(out) != 0) {
+        give_up("/proc/self/clear_refs cannot be written");
+    }
+}
+
+/* The first of a state: sent while it is taken, as the live loop does. */
 static void whole_checkpoint(struct life *life)
 {
     struct cut cut = {.store = life->store};
+    const struct tsn_checkpoint_meta meta = {.sequence = ++life->sequence, .whole = true};
     report->redis_before = redis_info("used_memory");
+    process_peak_forget();
+    report->memory_before = process_memory("VmRSS:");
     double from_s = wall_s();
-    cut_all(life, &cut, true);
-    begin(life, true);
+    bool complete = cut_some(life, &cut, true, true);
+    tsn_store_send(life->store, &meta);
+    while (!complete) {
+        if (tsn_store_room(life->store, &meta)) {
+            complete = cut_some(life, &cut, false, false);
+        } else {
+            usleep(1000);
+        }
+    }
+    tsn_store_begin(life->store, &meta);
     written(life, WAIT_MS);
     report->whole_s = wall_s() - from_s;
+    report->memory_peak = process_memory("VmHWM:");
     report->whole = cut.stall;
 }
 
@@ -442,7 +482,7 @@ static struct pace phase(struct life *life, bool with, struct cut *cut, double *
             begins = false;
             writing = !cutting;
             if (writing) {
-                begin(life, false);
+                begin(life);
             }
         } else if (with && writing) {
             struct tsn_failure failure = {0};
@@ -466,7 +506,7 @@ static struct pace phase(struct life *life, bool with, struct cut *cut, double *
         begins = false;
     }
     if (cutting) {
-        begin(life, false);
+        begin(life);
         writing = true;
     }
     if (writing) {
@@ -488,8 +528,8 @@ static void phases(struct life *life)
             uint64_t sent = redis_info("total_net_input_bytes");
             pace[with] = phase(life, with, &cut, with ? &covered_s : &(double){0});
             report->sent_bytes += with ? redis_info("total_net_input_bytes") - sent : 0;
-            cut_all(life, &rest, false); /* what the phase left dirty is not counted */
-            begin(life, false);
+            cut_all(life, &rest); /* what the phase left dirty is not counted */
+            begin(life);
             written(life, WAIT_MS);
         }
         report->without_ns[p] = pace[false].cpu_ns;
@@ -528,8 +568,8 @@ static _Noreturn void live(void)
     report->redis_after = redis_info("used_memory");
     if (bench.restores == 0) {
         phases(&life);
-        cut_all(&life, &cut, false);
-        begin(&life, false);
+        cut_all(&life, &cut);
+        begin(&life);
         written(&life, WAIT_MS);
     }
     report->n_rows = life.n_rows;
@@ -664,6 +704,8 @@ static void say_checkpoints(void)
     printf("whole        written in %.1f s; longest stall of the engine %.1f ms (floor 5; %.1f by "
            "the wall clock)\n",
            report->whole_s, report->whole.cpu_ms, report->whole.wall_ms);
+    printf("             the process held %.0f MB before, %.0f at most while it was written\n",
+           (double)report->memory_before / 1e6, (double)report->memory_peak / 1e6);
     printf("incremental  %.0f dirty entities/s; longest stall %.1f ms (floor 5; %.1f by the wall "
            "clock)\n",
            report->dirty_per_s, report->incremental.cpu_ms, report->incremental.wall_ms);

@@ -115,6 +115,20 @@ static void add_settings(struct live *live)
 
 /* ---- checkpoints ------------------------------------------------------------------------- */
 
+/* A cut may be sent once it is committed, and is handed over when it is also complete. */
+static void maybe_write(struct live *live)
+{
+    if (!live->cut_committed) {
+        return;
+    }
+    if (live->cut == CUT_TAKING) {
+        tsn_store_send(live->session->store, &live->meta);
+    } else if (live->cut == CUT_TAKEN) {
+        tsn_store_begin(live->session->store, &live->meta);
+        live->cut = CUT_WRITING;
+    }
+}
+
 /* Begins to cut the state as of manifest `sequence`: it stands exactly there now. */
 static void cut(struct live *live, uint64_t sequence, bool committed)
 {
@@ -134,21 +148,19 @@ static void cut(struct live *live, uint64_t sequence, bool committed)
     live->cut = CUT_TAKING;
     live->cut_committed = committed;
     live->cut_ms = live->now_ms;
+    maybe_write(live);
 }
 
-/* Hands over a cut that is complete and committed. */
-static void maybe_write(struct live *live)
+/* More of a cut is to be taken, and the store has room for it. */
+static bool may_cut(const struct live *live)
 {
-    if (live->cut == CUT_TAKEN && live->cut_committed) {
-        tsn_store_begin(live->session->store, &live->meta);
-        live->cut = CUT_WRITING;
-    }
+    return live->cut == CUT_TAKING && tsn_store_room(live->session->store, &live->meta);
 }
 
 /* Takes more of the cut under way, about so many bytes. */
 static void cut_more(struct live *live, size_t bytes)
 {
-    if (live->cut == CUT_TAKING && tsn_snapshot_step(live->machine->eng, bytes)) {
+    if (may_cut(live) && tsn_snapshot_step(live->machine->eng, bytes)) {
         live->cut = CUT_TAKEN;
         maybe_write(live);
     }
@@ -434,7 +446,9 @@ static void ask_trouble(struct live *live)
 static void sleep_until(struct live *live, int64_t wake_ms)
 {
     const struct tsn_config *config = live->session->config;
-    int64_t until_ms = live->now_ms + (live->cut == CUT_WRITING ? STORE_WAIT_MS : WAIT_MAX_MS);
+    int64_t until_ms =
+        live->now_ms +
+        (live->cut == CUT_WRITING || live->cut == CUT_TAKING ? STORE_WAIT_MS : WAIT_MAX_MS);
     until_ms = wake_ms < until_ms ? wake_ms : until_ms;
     if (!live->committing) {
         int64_t due_ms = tsn_interval_due_ms(live->filling, config->kafka.commit_busy_ms,
@@ -518,7 +532,7 @@ static bool turn(struct live *live, struct tsn_failure *failure)
         return true;
     }
     if (live->committing && tsn_interval_full(live->filling)) {
-        if (live->cut == CUT_TAKING) {
+        if (may_cut(live)) {
             cut_more(live, CUT_STEP_BYTES);
         } else {
             sleep_for_publisher(live);
@@ -541,7 +555,7 @@ static bool turn(struct live *live, struct tsn_failure *failure)
         checkpoint_idle(live);
     }
     cut_more(live, CUT_STEP_BYTES);
-    if (wake_ms && live->cut != CUT_TAKING) {
+    if (wake_ms && !may_cut(live)) {
         sleep_until(live, wake_ms);
     }
     return true;
@@ -615,10 +629,22 @@ static bool await_commit(struct live *live, int64_t until_ms, struct tsn_failure
     return true;
 }
 
+/* The rest of a cut, as fast as the store takes it. */
+static void finish_cut(struct live *live, int64_t until_ms)
+{
+    while (live->cut == CUT_TAKING && left(until_ms)) {
+        if (may_cut(live)) {
+            cut_more(live, CUT_STEP_BYTES);
+        } else {
+            poll(NULL, 0, DRAIN_WAIT_MS);
+        }
+    }
+}
+
 static bool await_store(struct live *live, int64_t until_ms, struct tsn_failure *failure)
 {
-    cut_more(live, SIZE_MAX);
-    while (live->cut == CUT_WRITING) {
+    finish_cut(live, until_ms);
+    while (live->cut == CUT_WRITING || live->cut == CUT_TAKING) {
         int64_t wait_ms = left(until_ms);
         if (!wait_ms) {
             tsn_log("the checkpoint was not written within stop_timeout; the next start replays "

@@ -11,6 +11,7 @@ enum { BLOCK_BYTES = 4 * 1024 * 1024 };
 struct tsn_cut_block {
     struct tsn_cut_block *next;
     size_t used, cap;
+    size_t n, n_gone; /* records in it */
     uint8_t bytes[];
 };
 
@@ -71,6 +72,8 @@ static struct tsn_cut_block *block_new(struct tsn_cut_spare *spare, size_t bytes
     }
     block->next = NULL;
     block->used = 0;
+    block->n = 0;
+    block->n_gone = 0;
     return block;
 }
 
@@ -100,6 +103,7 @@ static uint8_t *room(struct tsn_cut *cut, size_t bytes)
     }
     uint8_t *at = cut->last->bytes + cut->last->used;
     cut->last->used += bytes;
+    cut->held += bytes;
     return at;
 }
 
@@ -112,9 +116,10 @@ static void add(struct tsn_cut *cut, const uint8_t header[TSN_LAYOUT_HEADER], co
     if (head.len > 0) {
         memcpy(at + sizeof head + TSN_LAYOUT_HEADER, bytes, head.len);
     }
+    cut->last->n++;
+    cut->last->n_gone += head.gone;
     cut->n++;
     cut->n_gone += head.gone;
-    cut->bytes += head.len;
 }
 
 void tsn_cut_add(struct tsn_cut *cut, const struct tsn_snapshot_record *record)
@@ -139,26 +144,34 @@ void tsn_cut_clear(struct tsn_cut *cut)
 
 void tsn_cut_merge(struct tsn_cut *older, struct tsn_cut *newer)
 {
-    if (newer->whole) {
-        tsn_cut_clear(older);
-    }
-    if (!older->first) {
-        bool whole = older->whole;
-        *older = *newer;
-        older->whole |= whole;
-    } else if (newer->first) {
-        older->last->next = newer->first;
-        older->last = newer->last;
-        older->n += newer->n;
-        older->n_gone += newer->n_gone;
-        older->bytes += newer->bytes;
-        older->merged = true;
-    }
-    *newer = (struct tsn_cut){.spare = newer->spare};
+    TSN_MUST(!older->whole && !newer->whole);
+    bool merged = older->merged || newer->merged || (older->first && newer->first);
+    tsn_cut_move(newer, older, SIZE_MAX, true);
+    older->merged = merged;
+    newer->merged = false;
 }
 
-/* Every record of the cut in arrival order, with its pseudonym. */
-static struct tsn_cut_entry *read_entries(const struct tsn_cut *cut, const struct tsn_keys *keys)
+void tsn_cut_move(struct tsn_cut *from, struct tsn_cut *to, size_t bytes, bool all)
+{
+    while (from->first && to->held < bytes && (all || from->first != from->last)) {
+        struct tsn_cut_block *block = from->first;
+        from->first = block->next;
+        from->last = from->first ? from->last : NULL;
+        from->n -= block->n;
+        from->n_gone -= block->n_gone;
+        from->held -= block->used;
+        block->next = NULL;
+        *(to->last ? &to->last->next : &to->first) = block;
+        to->last = block;
+        to->n += block->n;
+        to->n_gone += block->n_gone;
+        to->held += block->used;
+    }
+}
+
+/* Every record of the cut that counts, in arrival order, with its pseudonym. */
+static struct tsn_cut_entry *read_entries(const struct tsn_cut *cut, const struct tsn_keys *keys,
+                                          size_t *n_entries)
 {
     struct tsn_cut_entry *entries = malloc((cut->n > 0 ? cut->n : 1) * sizeof *entries);
     TSN_MUST_ALLOC(entries);
@@ -168,15 +181,19 @@ static struct tsn_cut_entry *read_entries(const struct tsn_cut *cut, const struc
             struct head head;
             memcpy(&head, block->bytes + at, sizeof head);
             const uint8_t *header = block->bytes + at + sizeof head;
+            at += sizeof head + TSN_LAYOUT_HEADER + head.len;
+            if (head.gone && cut->whole) {
+                continue;
+            }
             struct tsn_cut_entry *entry = &entries[n++];
             entry->header = header;
             entry->len = head.len;
             entry->gone = head.gone != 0;
             tsn_layout_field(keys, header[0], header + 1, entry->field);
-            at += sizeof head + TSN_LAYOUT_HEADER + head.len;
         }
     }
-    TSN_MUST(n == cut->n);
+    TSN_MUST(n == cut->n - (cut->whole ? cut->n_gone : 0));
+    *n_entries = n;
     return entries;
 }
 
@@ -230,10 +247,11 @@ void tsn_cut_index(const struct tsn_cut *cut, const struct tsn_keys *keys,
                    struct tsn_cut_index *index)
 {
     *index = (struct tsn_cut_index){0};
-    struct tsn_cut_entry *arrived = read_entries(cut, keys);
-    index->entries = malloc((cut->n > 0 ? cut->n : 1) * sizeof *index->entries);
+    size_t n;
+    struct tsn_cut_entry *arrived = read_entries(cut, keys, &n);
+    index->entries = malloc((n > 0 ? n : 1) * sizeof *index->entries);
     TSN_MUST_ALLOC(index->entries);
-    for (size_t i = 0; i < cut->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         index->n[tsn_layout_slot(arrived[i].field)]++;
     }
     size_t next[TSN_LAYOUT_SLOTS];
@@ -242,12 +260,12 @@ void tsn_cut_index(const struct tsn_cut *cut, const struct tsn_keys *keys,
         index->begin[s] = next[s] = begin;
         begin += index->n[s];
     }
-    for (size_t i = 0; i < cut->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         index->entries[next[tsn_layout_slot(arrived[i].field)]++] = arrived[i];
     }
     free(arrived);
-    index->n_all = cut->n;
-    if (cut->merged || cut->n_gone > 1) { /* that a record is gone may be said twice */
+    index->n_all = n;
+    if (cut->merged || (cut->n_gone > 1 && !cut->whole)) { /* that one is gone may be said twice */
         drop_older(index);
     }
 }
@@ -260,7 +278,8 @@ void tsn_cut_index_free(struct tsn_cut_index *index)
 
 void tsn_cut_compact(struct tsn_cut *cut, struct tsn_cut_index *index, const struct tsn_keys *keys)
 {
-    struct tsn_cut copy = {.spare = cut->spare, .whole = cut->whole};
+    struct tsn_cut copy = {.spare = cut->spare};
+    TSN_MUST(!cut->whole);
     for (unsigned s = 0; s < TSN_LAYOUT_SLOTS; s++) {
         for (size_t i = 0; i < index->n[s]; i++) {
             const struct tsn_cut_entry *entry = &index->entries[index->begin[s] + i];

@@ -2,8 +2,10 @@
  *
  * The engine's thread pays one copy a record into large blocks; everything else -
  * pseudonyms, slots, which of two versions is newer - is done by the writing thread
- * when it indexes the cut. A cut that could not be written is kept and the next one
- * is appended to it: the later record of a key wins.
+ * when it indexes the cut. A cut of changes that could not be written is kept and the
+ * next one is appended to it: the later record of a key wins. A whole cut goes through
+ * in parts, blocks from the front, while the engine still fills it; what was said to be
+ * gone does not count there, as it replaces all there was.
  */
 #ifndef TSN_CONNECTORS_STORE_CUT_H
 #define TSN_CONNECTORS_STORE_CUT_H
@@ -20,7 +22,7 @@ struct tsn_cut_block;
 
 enum {
     /* Blocks kept between cuts: 64 MiB, about twice the cut of a second at 50,000 changed
-     * entities. */
+     * entities, and all that is held of a whole one. */
     TSN_CUT_SPARE_MAX = 16,
 };
 
@@ -39,10 +41,10 @@ struct tsn_cut {
     struct tsn_cut_spare *spare; /* where blocks come from and go; NULL: the system */
     struct tsn_cut_block *first;
     struct tsn_cut_block *last;
-    size_t n;     /* records, versions of one key counted each */
-    size_t bytes; /* of their values */
-    bool whole;   /* holds every record there is */
+    size_t n;    /* records, versions of one key counted each */
+    size_t held; /* bytes in its blocks */
     size_t n_gone;
+    bool whole;  /* it, or what it is a part of, holds every record there is */
     bool merged; /* may hold several versions of one key */
 };
 
@@ -63,10 +65,13 @@ struct tsn_cut_index {
 };
 
 void tsn_cut_add(struct tsn_cut *cut, const struct tsn_snapshot_record *record);
-/* Moves the records of newer behind those of older; newer becomes empty. When newer
- * is whole, what older held is dropped. Both have the same spare blocks. */
+/* Moves the records of newer behind those of older; newer becomes empty. Both have the
+ * same spare blocks, and neither is whole. */
 void tsn_cut_merge(struct tsn_cut *older, struct tsn_cut *newer);
-/* Empty again; memory is given back, to the spare blocks first. */
+/* Moves blocks from the front of a cut behind those of another until that holds so many
+ * bytes; of the block that is being filled only when `all`. O(blocks). */
+void tsn_cut_move(struct tsn_cut *from, struct tsn_cut *to, size_t bytes, bool all);
+/* Empty again, and not whole; memory is given back, to the spare blocks first. */
 void tsn_cut_clear(struct tsn_cut *cut);
 
 /* O(n): one keyed hash a record. The cut must outlive the index. */

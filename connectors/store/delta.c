@@ -99,71 +99,98 @@ static size_t fitting(const struct tsn_cut_entry *entries, size_t n, struct comm
     return i;
 }
 
-static enum tsn_delta_result
-write_slot(struct tsn_root_place *place, const struct tsn_cut_index *index, unsigned slot,
-           const char *id, struct command *command, const struct tsn_delta_brake *brake,
-           const atomic_bool *stop, uint64_t *bytes, struct tsn_failure *failure)
+/* A part of a delta on its way. */
+struct writing {
+    struct tsn_root_place *place;
+    const struct tsn_cut_index *index;
+    struct tsn_delta *delta;
+    bool last;
+    const struct tsn_delta_brake *brake;
+    struct command *command;
+};
+
+/* The entries of a slot from `at` on that fit one command; returns how many were sent. */
+static size_t send_some(struct writing *writing, unsigned slot, size_t at)
 {
+    struct tsn_delta *delta = writing->delta;
+    struct command *command = writing->command;
+    const struct tsn_cut_entry *entries = writing->index->entries + writing->index->begin[slot];
+    size_t n = writing->index->n[slot];
     char key[TSN_LAYOUT_KEY_MAX];
     char count[24];
-    size_t key_len = tsn_layout_slot_key(place->layout, slot, "d", id, key);
-    const struct tsn_cut_entry *entries = index->entries + index->begin[slot];
-    size_t n = index->n[slot];
-    int count_len = snprintf(count, sizeof count, "%zu", n);
+    size_t key_len = tsn_layout_slot_key(writing->place->layout, slot, "d", delta->id, key);
+    command->parts[0] = part("HSET");
+    command->parts[1] = (struct tsn_redis_part){key, key_len};
+    command->n = 2;
+    if (at == 0 && writing->last) {
+        int count_len = snprintf(count, sizeof count, "%zu", delta->n[slot] + n);
+        command->parts[command->n++] = part(TSN_LAYOUT_COUNT_FIELD);
+        command->parts[command->n++] = (struct tsn_redis_part){count, (size_t)count_len};
+    }
+    size_t fit = fitting(entries + at, n - at, command);
+    tsn_keys_nonces(command->nonces, fit);
+    for (size_t i = 0; i < fit; i++) {
+        seal_entry(writing->place, &entries[at + i], &command->nonces[i], command);
+    }
+    tsn_redis_append(writing->place->redis, key, command->n, command->parts);
+    return fit;
+}
+
+static enum tsn_delta_result write_slot(struct writing *writing, unsigned slot,
+                                        const atomic_bool *stop, struct tsn_failure *failure)
+{
     static const uint8_t no_field[TSN_LAYOUT_FIELD];
-    command->context_len = tsn_layout_context(place->layout, slot, no_field, command->context);
-    for (size_t at = 0; at == 0 || at < n;) {
+    struct command *command = writing->command;
+    size_t n = writing->index->n[slot];
+    command->context_len =
+        tsn_layout_context(writing->place->layout, slot, no_field, command->context);
+    for (size_t at = 0; at < n || (at == 0 && writing->last);) {
         if (atomic_load(stop)) {
             return TSN_DELTA_STOPPED;
         }
-        command->parts[0] = part("HSET");
-        command->parts[1] = (struct tsn_redis_part){key, key_len};
-        command->n = 2;
-        if (at == 0) {
-            command->parts[command->n++] = part(TSN_LAYOUT_COUNT_FIELD);
-            command->parts[command->n++] = (struct tsn_redis_part){count, (size_t)count_len};
-        }
-        size_t fit = fitting(entries + at, n - at, command);
-        tsn_keys_nonces(command->nonces, fit);
-        for (size_t i = 0; i < fit; i++) {
-            seal_entry(place, &entries[at + i], &command->nonces[i], command);
-        }
-        uint64_t sent = command->sealed_len + fit * TSN_LAYOUT_FIELD;
-        *bytes += sent;
-        tsn_redis_append(place->redis, key, command->n, command->parts);
-        enum tsn_delta_result result = drain(place, PENDING_MAX, TSN_REDIS_WINDOW_BYTES, failure);
+        size_t sent = send_some(writing, slot, at);
+        uint64_t bytes = command->sealed_len + sent * TSN_LAYOUT_FIELD;
+        enum tsn_delta_result result =
+            drain(writing->place, PENDING_MAX, TSN_REDIS_WINDOW_BYTES, failure);
         if (result != TSN_DELTA_OK) {
             return result;
         }
-        if (brake) {
-            brake->sent(brake->user, sent);
+        writing->delta->bytes += bytes;
+        if (writing->brake) {
+            writing->brake->sent(writing->brake->user, bytes);
         }
-        at += fit;
+        at += sent;
         if (n == 0) {
             break;
         }
     }
+    writing->delta->n[slot] += n;
     return TSN_DELTA_OK;
 }
 
 enum tsn_delta_result tsn_delta_write(struct tsn_root_place *place,
-                                      const struct tsn_cut_index *index, const char *id,
-                                      const struct tsn_delta_brake *brake, const atomic_bool *stop,
-                                      uint64_t *bytes, struct tsn_failure *failure)
+                                      const struct tsn_cut_index *index, struct tsn_delta *delta,
+                                      bool last, const struct tsn_delta_brake *brake,
+                                      const atomic_bool *stop, struct tsn_failure *failure)
 {
-    struct command *command = calloc(1, sizeof *command);
-    TSN_MUST_ALLOC(command);
+    struct writing writing = {.place = place,
+                              .index = index,
+                              .delta = delta,
+                              .last = last,
+                              .brake = brake,
+                              .command = calloc(1, sizeof *writing.command)};
+    TSN_MUST_ALLOC(writing.command);
     enum tsn_delta_result result = TSN_DELTA_OK;
     for (unsigned s = 0; s < TSN_LAYOUT_SLOTS && result == TSN_DELTA_OK; s++) {
-        result = write_slot(place, index, s, id, command, brake, stop, bytes, failure);
+        result = write_slot(&writing, s, stop, failure);
     }
     if (result == TSN_DELTA_OK) {
         result = drain(place, 0, 0, failure);
     } else if (result == TSN_DELTA_STOPPED) {
         tsn_redis_drop(place->redis); /* the rest of the window is of no use */
     }
-    free(command->sealed);
-    free(command);
+    free(writing.command->sealed);
+    free(writing.command);
     return result;
 }
 

@@ -32,13 +32,21 @@ enum tsn_delta_result {
     TSN_DELTA_LOST,    /* a slot does not fit the root: Redis lost or rolled back keys */
 };
 
-/* Seals every entry of the index and writes one delta hash a slot under id, empty
- * ones too: a loader must tell an empty delta from a lost one. *bytes: what was
- * sent; brake may be NULL. All of it is acknowledged when this returns OK. */
+/* A delta being written, part by part. */
+struct tsn_delta {
+    const char *id;
+    size_t n[TSN_LAYOUT_SLOTS]; /* records of each slot that were sent */
+    uint64_t bytes;             /* sent */
+};
+
+/* Seals every entry of the index and writes it to the slot's hash of this delta. With the
+ * last part each slot is told how many records it has, none too: a loader must tell an empty
+ * delta from a lost one. No key comes in two parts. brake may be NULL. All of it is
+ * acknowledged when this returns OK. */
 enum tsn_delta_result tsn_delta_write(struct tsn_root_place *place,
-                                      const struct tsn_cut_index *index, const char *id,
-                                      const struct tsn_delta_brake *brake, const atomic_bool *stop,
-                                      uint64_t *bytes, struct tsn_failure *failure);
+                                      const struct tsn_cut_index *index, struct tsn_delta *delta,
+                                      bool last, const struct tsn_delta_brake *brake,
+                                      const atomic_bool *stop, struct tsn_failure *failure);
 
 /* Folds root's chain into the base of every slot. The root is not changed. */
 enum tsn_delta_result tsn_delta_fold(struct tsn_root_place *place, struct tsn_script *script,

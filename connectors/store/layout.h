@@ -12,7 +12,8 @@
  * two tags: the same layout serves Redis Cluster.
  *
  * Writing checkpoint k: (begin) compare-and-set on {owner, last} announces a fresh
- * random id; one delta hash a slot is written under that id; (commit) compare-and-
+ * random id; one delta hash a slot is written under that id, in as many parts as the
+ * writer likes, its number of records with the last; (commit) compare-and-
  * set on {owner, last, announced id} makes it the last and appends it to the chain.
  * Afterwards each slot's script folds the chain into the base, and (trim) empties
  * the chain. What is stored is base + chain, always; keys outside it are rubbish.

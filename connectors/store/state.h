@@ -31,6 +31,7 @@ struct tsn_store {
 
     /* the caller's alone */
     struct tsn_cut collecting;
+    bool sends;                 /* what is collected goes on to the thread */
     struct tsn_redis *fetching; /* a connection for tsn_store_fetch; NULL before the first */
     struct tsn_root fetch_root; /* its copy of `shown` */
     tsn_store_watcher *watcher;
@@ -50,7 +51,9 @@ struct tsn_store {
     tsn_layout_id unsure;   /* commit of ours whose outcome is unknown, or "" */
     struct tsn_root root;   /* as we last wrote or read it */
     struct tsn_root next;   /* being committed */
-    struct tsn_cut cut;     /* being written, or kept for another try */
+    struct tsn_cut cut;     /* being written, or kept for another try; of a whole one, a part */
+    bool last_part;         /* nothing comes behind `cut` */
+    bool part_gone;         /* a part of the job was acknowledged, and is not here any more */
     struct tsn_pace pace;
 
     /* under lock */
@@ -60,8 +63,11 @@ struct tsn_store {
     bool queued; /* a job waits for the thread */
     enum tsn_store_progress progress;
     struct tsn_failure result;
-    struct tsn_cut handed; /* the job's records on their way */
     struct tsn_checkpoint_meta job;
+    struct tsn_cut handed; /* the job's records on their way */
+    size_t writing_bytes;  /* of the part that the thread has */
+    bool complete;         /* nothing more is handed over for the job */
+    bool dropped;          /* a whole cut that cannot be written: what comes is not kept */
     bool whole_needed;
     struct tsn_root shown; /* `root` as of the last commit, claim or folding */
 
@@ -71,6 +77,10 @@ struct tsn_store {
 
 /* The clock's milliseconds. */
 int64_t tsn_store_clock(clockid_t id);
+
+/* Takes from the hands of the caller the next part of the job's whole cut into store->cut, or waits
+ * for it; false: the store closes, or nobody wants it any more. Takes lock. */
+bool tsn_store_next_part(struct tsn_store *store);
 
 /* Whether the next cut must be whole; gives what was said before. Takes lock. */
 bool tsn_store_need_whole(struct tsn_store *store, bool needed);

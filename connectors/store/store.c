@@ -147,6 +147,7 @@ const char *tsn_store_warning(const struct tsn_store *store)
 bool tsn_store_meta(struct tsn_store *store, struct tsn_checkpoint_meta *meta,
                     struct tsn_failure *failure)
 {
+    TSN_MUST(!store->sends); /* its thread would wait for us */
     pthread_mutex_lock(&store->io);
     bool ok = tsn_store_ready(store, NULL, failure) &&
               tsn_root_read(&store->place, &store->next, failure);
@@ -197,6 +198,7 @@ static bool read_all(struct tsn_store *store, const struct tsn_store_taker *take
 bool tsn_store_take(struct tsn_store *store, const struct tsn_store_taker *taker,
                     struct tsn_checkpoint_meta *meta, struct tsn_failure *failure)
 {
+    TSN_MUST(!store->sends); /* its thread would wait for us */
     pthread_mutex_lock(&store->io);
     bool ok = read_all(store, taker, meta, failure);
     pthread_mutex_unlock(&store->io);
@@ -262,6 +264,7 @@ static bool claim(struct tsn_store *store, struct tsn_failure *failure)
 
 bool tsn_store_claim(struct tsn_store *store, struct tsn_failure *failure)
 {
+    TSN_MUST(!store->sends); /* its thread would wait for us */
     pthread_mutex_lock(&store->io);
     bool ok = claim(store, failure);
     pthread_mutex_unlock(&store->io);
@@ -312,21 +315,71 @@ bool tsn_store_wants_whole(struct tsn_store *store)
 
 /* ---- handing over ------------------------------------------------------------------- */
 
+/* Of a whole cut, what is written at once: the next part is collected meanwhile. Some 150
+ * records a slot, so that a command has many. */
+enum { PART_MAX = TSN_STORE_HELD_MAX / 4 };
+
+/* Under lock: gives the thread what was collected, up to the block that is being filled or
+ * `all`; or nobody. */
+static void hand_over(struct tsn_store *store, bool all)
+{
+    tsn_cut_move(&store->collecting, &store->handed, SIZE_MAX, all);
+    if (store->dropped) {
+        tsn_cut_clear(&store->handed);
+    }
+    pthread_cond_broadcast(&store->changed);
+}
+
 void tsn_store_collect(void *user, const struct tsn_snapshot_record *record)
 {
     struct tsn_store *store = user;
     tsn_cut_add(&store->collecting, record);
+    if (store->sends && store->collecting.first != store->collecting.last) {
+        pthread_mutex_lock(&store->lock);
+        hand_over(store, false);
+        pthread_mutex_unlock(&store->lock);
+    }
 }
 
-void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+size_t tsn_store_held(struct tsn_store *store)
 {
     pthread_mutex_lock(&store->lock);
+    size_t held = store->collecting.held + store->handed.held + store->writing_bytes;
+    pthread_mutex_unlock(&store->lock);
+    return held;
+}
+
+bool tsn_store_room(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+{
+    return !meta->whole || tsn_store_held(store) < TSN_STORE_HELD_MAX;
+}
+
+bool tsn_store_next_part(struct tsn_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    while (!store->handed.first && !store->complete && !store->dropped &&
+           !atomic_load(&store->stop)) {
+        pthread_cond_wait(&store->changed, &store->lock);
+    }
+    bool wanted = !store->dropped && !atomic_load(&store->stop);
+    if (wanted) {
+        tsn_cut_move(&store->handed, &store->cut, PART_MAX, true);
+        store->cut.whole = true;
+        store->last_part = store->complete && !store->handed.first;
+    }
+    store->writing_bytes = store->cut.held;
+    pthread_mutex_unlock(&store->lock);
+    return wanted;
+}
+
+/* Under lock. */
+static void enqueue(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+{
     TSN_MUST(store->progress == TSN_STORE_IDLE);
     TSN_MUST(meta->sequence > 0);
-    store->handed = store->collecting;
-    store->handed.whole = meta->whole;
-    store->collecting = (struct tsn_cut){.spare = &store->spare};
     store->job = *meta;
+    store->complete = false;
+    store->dropped = false;
     store->queued = true;
     store->progress = TSN_STORE_WRITING;
     if (!store->thread_runs) {
@@ -334,7 +387,30 @@ void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *
         int rc = pthread_create(&store->thread, NULL, tsn_store_write, store);
         TSN_MUST(rc == 0);
     }
-    pthread_cond_broadcast(&store->changed);
+}
+
+void tsn_store_send(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+{
+    if (!meta->whole || store->sends) {
+        return;
+    }
+    pthread_mutex_lock(&store->lock);
+    enqueue(store, meta);
+    store->sends = true;
+    hand_over(store, false);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+{
+    pthread_mutex_lock(&store->lock);
+    if (!store->sends) {
+        enqueue(store, meta);
+    }
+    TSN_MUST(store->job.sequence == meta->sequence && store->job.whole == meta->whole);
+    store->sends = false;
+    store->complete = true;
+    hand_over(store, true);
     pthread_mutex_unlock(&store->lock);
 }
 

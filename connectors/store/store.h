@@ -9,8 +9,8 @@
  *   open -> claim -> meta, load (or nothing stored) -> follow the manifests; or, for a
  *   standby, load -> follow -> claim; then
  *   again and again: tsn_snapshot_begin(eng, tsn_store_wants_whole(store),
- *   tsn_store_collect, store) and steps until it is complete; wait for Kafka's commit;
- *   begin; poll -> close.
+ *   tsn_store_collect, store), wait for Kafka's commit; send; steps while there is room,
+ *   until it is complete; begin; poll -> close.
  *
  * All functions are called by one thread, the caller's; the store has one more of
  * its own, which writes. How state lies in Redis, and why each crash leaves a whole
@@ -111,17 +111,35 @@ bool tsn_store_wants_whole(struct tsn_store *store);
 
 /* Collects a cut: pass tsn_store_collect as the sink of tsn_snapshot_begin, with the
  * store as its user pointer. One copy into a buffer; no I/O, no sealing: that is
- * done by the writing thread. Not while a checkpoint is WRITING. */
+ * done by the writing thread. Not between begin and the result of poll. */
 void tsn_store_collect(void *store, const struct tsn_snapshot_record *record);
-/* Writes what was collected since the last begin, in a thread of the store's; the
- * result comes by tsn_store_poll. One checkpoint at a time. Sequences never fall,
- * except for a whole cut. */
+/* What is collected for this cut may reach Redis from now on: its manifest is committed. A
+ * whole cut is then written while it is collected, and what Redis has acknowledged is not
+ * kept: it never stands in memory beside the state. One of changes is kept until all of it is
+ * stored, for a try that fails does not lose them; so it waits for begin, and nothing
+ * happens here. Said again for the same cut, nothing happens either. From then on nothing but
+ * collect, room and fetch until begin. */
+void tsn_store_send(struct tsn_store *store, const struct tsn_checkpoint_meta *meta);
+/* Of a whole cut, bytes in memory: the engine waits for the sender beyond that. Enough that a
+ * loop that comes by every 50 ms keeps a fast Redis busy. */
+enum { TSN_STORE_HELD_MAX = 64 * 1024 * 1024 };
+/* Bytes of a cut that are collected and not acknowledged yet; of changes that are being
+ * written, or kept for another try, those that the thread has not taken. */
+size_t tsn_store_held(struct tsn_store *store);
+/* Whether more of a cut should be taken now; false: the store holds as much of it as it
+ * likes to. A cut of changes always has room. What the engine gives because it is about to
+ * change is taken whatever this says. Cheap. */
+bool tsn_store_room(struct tsn_store *store, const struct tsn_checkpoint_meta *meta);
+/* The cut is complete and its manifest committed: writes what was collected since the last
+ * begin, in a thread of the store's; the result comes by tsn_store_poll. One checkpoint at a
+ * time. Sequences never fall, except for a whole cut. meta is what it was for send. */
 void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta);
 
 enum tsn_store_progress { TSN_STORE_IDLE, TSN_STORE_WRITING, TSN_STORE_DONE, TSN_STORE_FAILED };
-/* DONE and FAILED are reported once. After FAILED with remedy RETRY the records are
- * kept: cut again (changes since, or all when wants_whole says so) and begin again;
- * newer records replace kept ones. STAND_BY: somebody else owns the state. No other
+/* DONE and FAILED are reported once, and after begin. After FAILED with remedy RETRY the
+ * records of changes are kept: cut again (changes since, or all when wants_whole says so)
+ * and begin again; newer records replace kept ones. A whole cut is not kept, and wanted
+ * again. STAND_BY: somebody else owns the state. No other
  * remedy comes from a write: whatever a person must mend in Redis, the engine goes
  * on without it and the text says what. */
 enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failure *failure);

@@ -145,7 +145,7 @@ static void compose_next(struct tsn_store *store, const char *id,
 {
     struct tsn_root *next = &store->next;
     *next = store->root;
-    if (store->cut.whole) {
+    if (meta->whole) {
         tsn_root_bury(next, 'g', next->gen);
         for (unsigned i = 0; i < next->n_chain; i++) {
             tsn_root_bury(next, 'd', next->chain[i]);
@@ -254,7 +254,60 @@ static void slow_down(void *user, uint64_t bytes)
     }
 }
 
-/* Writes store->cut as one checkpoint. */
+/* The whole cut, part by part as they come; what was acknowledged is given back. */
+static enum tsn_delta_result write_parts(struct tsn_store *store, struct tsn_delta *delta,
+                                         struct tsn_checkpoint_meta *meta,
+                                         struct tsn_failure *failure)
+{
+    const struct tsn_delta_brake brake = {.sent = slow_down, .user = store};
+    do {
+        struct tsn_cut_index index;
+        if (!store->cut.first && !tsn_store_next_part(store)) {
+            return TSN_DELTA_STOPPED;
+        }
+        tsn_cut_index(&store->cut, store->keys, &index);
+        enum tsn_delta_result result = tsn_delta_write(
+            &store->place, &index, delta, store->last_part, &brake, &store->stop, failure);
+        meta->records += index.n_all;
+        tsn_cut_index_free(&index);
+        if (result != TSN_DELTA_OK) {
+            return result;
+        }
+        store->part_gone = true;
+        tsn_cut_clear(&store->cut);
+    } while (!store->last_part);
+    return TSN_DELTA_OK;
+}
+
+/* The changes in store->cut. */
+static enum tsn_delta_result
+write_changes(struct tsn_store *store, const struct tsn_cut_index *index, struct tsn_delta *delta,
+              struct tsn_checkpoint_meta *meta, struct tsn_failure *failure)
+{
+    const struct tsn_delta_brake brake = {.sent = slow_down, .user = store};
+    meta->records = index->n_all;
+    return tsn_delta_write(&store->place, index, delta, true, &brake, &store->stop, failure);
+}
+
+static bool write_delta(struct tsn_store *store, const struct tsn_cut_index *index, const char *id,
+                        struct tsn_checkpoint_meta *meta, struct tsn_failure *failure)
+{
+    struct tsn_delta delta = {.id = id};
+    meta->records = 0;
+    enum tsn_delta_result result = meta->whole ? write_parts(store, &delta, meta, failure)
+                                               : write_changes(store, index, &delta, meta, failure);
+    meta->bytes = delta.bytes;
+    if (result == TSN_DELTA_OK) {
+        return true;
+    }
+    tsn_root_bury(&store->root, 'd', id);
+    if (result == TSN_DELTA_STOPPED) {
+        tsn_fail(failure, TSN_REMEDY_RETRY, "the store was closed while it wrote");
+    }
+    return false;
+}
+
+/* Writes the job as one checkpoint: changes by their index. */
 static enum outcome attempt(struct tsn_store *store, const struct tsn_cut_index *index,
                             struct tsn_checkpoint_meta *meta, int64_t *wait_ms,
                             struct tsn_failure *failure)
@@ -277,22 +330,20 @@ static enum outcome attempt(struct tsn_store *store, const struct tsn_cut_index 
     if (adopted && store->root.meta.sequence == meta->sequence) {
         return COMMITTED_READER; /* whether somebody loads was not seen: do not fold now */
     }
+    if (store->part_gone) {
+        tsn_fail(failure, TSN_REMEDY_RETRY,
+                 "%s: the connection was lost while all there is was written; the next checkpoint "
+                 "begins anew",
+                 tsn_redis_name(store->redis));
+        return NOT_COMMITTED;
+    }
     if (adopted && !announce(store, id, &adopted, failure)) {
         return NOT_COMMITTED;
     }
-    if (!store->cut.whole && !may_append(store, meta, failure)) {
+    if (!meta->whole && !may_append(store, meta, failure)) {
         return NOT_COMMITTED;
     }
-    meta->bytes = 0;
-    meta->records = index->n_all;
-    const struct tsn_delta_brake brake = {.sent = slow_down, .user = store};
-    enum tsn_delta_result written =
-        tsn_delta_write(&store->place, index, id, &brake, &store->stop, &meta->bytes, failure);
-    if (written != TSN_DELTA_OK) {
-        tsn_root_bury(&store->root, 'd', id);
-        if (written == TSN_DELTA_STOPPED) {
-            tsn_fail(failure, TSN_REMEDY_RETRY, "the store was closed while it wrote");
-        }
+    if (!write_delta(store, index, id, meta, failure)) {
         return NOT_COMMITTED;
     }
     compose_next(store, id, meta);
@@ -324,42 +375,92 @@ static void report(struct tsn_store *store, enum tsn_store_progress progress,
     pthread_mutex_lock(&store->lock);
     store->progress = progress;
     store->result = *failure;
+    store->writing_bytes = 0;
     pthread_cond_broadcast(&store->changed);
     pthread_mutex_unlock(&store->lock);
 }
 
-static void run_job(struct tsn_store *store, struct tsn_cut *handed,
-                    struct tsn_checkpoint_meta *meta)
+/* What is still collected of a whole cut is not kept. */
+static void drop_rest(struct tsn_store *store)
 {
-    struct tsn_failure failure = {0};
-    struct tsn_cut_index index;
-    tsn_cut_merge(&store->cut, handed);
-    tsn_cut_index(&store->cut, store->keys, &index);
+    tsn_cut_clear(&store->cut);
+    pthread_mutex_lock(&store->lock);
+    store->dropped = true;
+    store->writing_bytes = 0;
+    tsn_cut_clear(&store->handed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Under io. Changes that could not be written are kept; a whole cut is not, and wanted again. */
+static void keep_or_drop(struct tsn_store *store, struct tsn_cut_index *index, bool whole,
+                         const struct tsn_failure *failure)
+{
+    if (whole) {
+        store->loaded[0] = '\0'; /* whoever claims now has more than that */
+        drop_rest(store);
+    } else if (failure->remedy == TSN_REMEDY_STAND_BY) {
+        tsn_cut_clear(&store->cut);
+    } else if (store->cut.merged) {
+        tsn_cut_compact(&store->cut, index, store->keys);
+    }
+}
+
+/* Under io; true: it is committed, and reported. */
+static bool run_job(struct tsn_store *store, struct tsn_checkpoint_meta *meta,
+                    struct tsn_failure *failure)
+{
+    struct tsn_cut_index index = {0};
+    const bool whole = meta->whole;
+    store->part_gone = false;
+    if (!whole) {
+        tsn_cut_index(&store->cut, store->keys, &index);
+    }
     if (meta->written_at_ms == 0) {
         meta->written_at_ms = tsn_store_clock(CLOCK_REALTIME);
     }
-    enum outcome outcome = persist(store, &index, meta, &failure);
+    enum outcome outcome = persist(store, &index, meta, failure);
     if (outcome != NOT_COMMITTED) {
-        tsn_cut_clear(&store->cut);
+        drop_rest(store); /* more comes if an earlier try of it turned out to be committed */
         tsn_cut_index_free(&index);
-        report(store, TSN_STORE_DONE, &failure);
+        report(store, TSN_STORE_DONE, failure);
         if (outcome == COMMITTED || store->root.n_chain > TSN_ROOT_CHAIN_MAX / 2) {
             tidy(store);
         }
-        return;
+        return true;
     }
-    if (store->cut.merged) {
-        tsn_cut_compact(&store->cut, &index, store->keys);
-    }
-    tsn_cut_index_free(&index);
     tsn_redis_drop(store->redis); /* a refusal may be this node's: resolve it anew */
     /* The engine goes on without Redis, whatever a person must mend there. */
-    if (failure.remedy != TSN_REMEDY_STAND_BY) {
-        failure.remedy = TSN_REMEDY_RETRY;
-    } else {
-        tsn_cut_clear(&store->cut);
+    if (failure->remedy != TSN_REMEDY_STAND_BY) {
+        failure->remedy = TSN_REMEDY_RETRY;
     }
-    report(store, TSN_STORE_FAILED, &failure);
+    keep_or_drop(store, &index, whole, failure);
+    tsn_cut_index_free(&index);
+    return false;
+}
+
+/* When its caller has seen the cut through. */
+static void report_failed(struct tsn_store *store, const struct tsn_failure *failure)
+{
+    pthread_mutex_lock(&store->lock);
+    while (!store->complete && !atomic_load(&store->stop)) {
+        pthread_cond_wait(&store->changed, &store->lock);
+    }
+    pthread_mutex_unlock(&store->lock);
+    report(store, TSN_STORE_FAILED, failure);
+}
+
+/* Under io: what was kept gives way to a whole cut, or gets the changes behind it. */
+static void take_changes(struct tsn_store *store, bool whole)
+{
+    if (whole) {
+        tsn_cut_clear(&store->cut);
+        return;
+    }
+    struct tsn_cut handed = {.spare = &store->spare};
+    pthread_mutex_lock(&store->lock);
+    tsn_cut_move(&store->handed, &handed, SIZE_MAX, true);
+    pthread_mutex_unlock(&store->lock);
+    tsn_cut_merge(&store->cut, &handed);
 }
 
 void *tsn_store_write(void *user)
@@ -374,13 +475,16 @@ void *tsn_store_write(void *user)
             break;
         }
         store->queued = false;
-        struct tsn_cut handed = store->handed;
         struct tsn_checkpoint_meta meta = store->job;
-        store->handed = (struct tsn_cut){.spare = &store->spare};
+        struct tsn_failure failure = {0};
         pthread_mutex_unlock(&store->lock);
         pthread_mutex_lock(&store->io);
-        run_job(store, &handed, &meta);
+        take_changes(store, meta.whole);
+        bool committed = run_job(store, &meta, &failure);
         pthread_mutex_unlock(&store->io);
+        if (!committed) {
+            report_failed(store, &failure);
+        }
         pthread_mutex_lock(&store->lock);
     }
     pthread_mutex_unlock(&store->lock);

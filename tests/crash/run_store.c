@@ -182,6 +182,41 @@ void tsn_store_collect(void *user, const struct tsn_snapshot_record *record)
     store->kept = kept;
 }
 
+/* Sequence of the newest committed manifest. */
+static uint64_t committed_tail(void)
+{
+    struct tsn_log_record record;
+    struct tsn_arena arena;
+    uint64_t sequence = 0;
+    int64_t end;
+    tsn_arena_init(&arena, 0);
+    for (int64_t at = 0; tsn_memory_log_read(world->log, "tocsin.manifest", 0, at, &record, &end);
+         at = record.offset + 1) {
+        struct tsn_manifest manifest;
+        const char *why;
+        TSN_MUST(tsn_wire_manifest_read(record.value, record.len, &arena, &manifest, &why));
+        sequence = manifest.sequence;
+        tsn_arena_reset(&arena);
+    }
+    tsn_arena_free(&arena);
+    return sequence;
+}
+
+void tsn_store_send(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+{
+    TSN_MUST(!store->writing);
+    if (meta->whole && meta->sequence > committed_tail()) {
+        _exit(WORLD_AHEAD); /* it may be in Redis from here on */
+    }
+    world_point();
+}
+
+bool tsn_store_room(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
+{
+    (void)store;
+    return !meta->whole || !world_unlucky(300);
+}
+
 void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta)
 {
     TSN_MUST(!store->writing);
@@ -215,26 +250,6 @@ static bool commit(struct tsn_store *store)
     world->n_checkpoints++;
     store->whole_needed = false;
     return true;
-}
-
-/* Sequence of the newest committed manifest. */
-static uint64_t committed_tail(void)
-{
-    struct tsn_log_record record;
-    struct tsn_arena arena;
-    uint64_t sequence = 0;
-    int64_t end;
-    tsn_arena_init(&arena, 0);
-    for (int64_t at = 0; tsn_memory_log_read(world->log, "tocsin.manifest", 0, at, &record, &end);
-         at = record.offset + 1) {
-        struct tsn_manifest manifest;
-        const char *why;
-        TSN_MUST(tsn_wire_manifest_read(record.value, record.len, &arena, &manifest, &why));
-        sequence = manifest.sequence;
-        tsn_arena_reset(&arena);
-    }
-    tsn_arena_free(&arena);
-    return sequence;
 }
 
 enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failure *failure)

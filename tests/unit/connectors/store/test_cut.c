@@ -115,46 +115,63 @@ static void newer_record_wins_when_cuts_are_merged(void **state)
     tsn_cut_clear(&kept);
 }
 
-static void whole_cut_replaces_what_was_kept(void **state)
+static void what_is_gone_does_not_count_in_a_whole_cut(void **state)
 {
     (void)state;
-    struct tsn_cut kept = {0};
-    struct tsn_cut newer = {.whole = true};
+    struct tsn_cut cut = {.whole = true};
     struct tsn_cut_index index;
-    add(&kept, 1, "old");
-    add(&kept, 2, NULL);
-    add(&newer, 3, "all there is");
-    tsn_cut_merge(&kept, &newer);
-    assert_true(kept.whole);
-    tsn_cut_index(&kept, keys, &index);
+    add(&cut, 1, NULL);
+    add(&cut, 2, "all there is");
+    add(&cut, 1, NULL);
+    tsn_cut_index(&cut, keys, &index);
     assert_int_equal(index.n_all, 1);
-    assert_value(&index, 3, "all there is");
+    assert_value(&index, 2, "all there is");
     tsn_cut_index_free(&index);
-    tsn_cut_clear(&kept);
+    tsn_cut_clear(&cut);
 }
 
-static void kept_whole_cut_stays_whole_with_changes_behind_it(void **state)
+/* In order, whatever is added meanwhile; the block being filled stays until all is wanted. */
+static void a_cut_goes_through_in_parts(void **state)
 {
     (void)state;
-    struct tsn_cut kept = {.whole = true};
-    struct tsn_cut newer = {0};
+    enum { BYTES = 1024 * 1024, N = 100 };
+    char *value = malloc(BYTES + 1);
+    assert_non_null(value);
+    memset(value, 'v', BYTES);
+    value[BYTES] = '\0';
+    struct tsn_cut from = {0};
+    struct tsn_cut part = {0};
     struct tsn_cut_index index;
-    add(&kept, 1, "all there is");
-    add(&newer, 1, "changed");
-    tsn_cut_merge(&kept, &newer);
-    assert_true(kept.whole);
-    tsn_cut_index(&kept, keys, &index);
-    assert_int_equal(index.n_all, 1);
-    assert_value(&index, 1, "changed");
-    tsn_cut_index_free(&index);
-    tsn_cut_clear(&kept);
-    /* Also when the whole there was, was nothing. */
-    kept = (struct tsn_cut){.whole = true};
-    newer = (struct tsn_cut){0};
-    add(&newer, 1, "first");
-    tsn_cut_merge(&kept, &newer);
-    assert_true(kept.whole);
-    tsn_cut_clear(&kept);
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        add(&from, i, value);
+        size_t held = from.held + part.held;
+        tsn_cut_move(&from, &part, 8 * BYTES, false);
+        assert_int_equal(from.held + part.held, held);
+        assert_int_equal(from.n + part.n + seen, i + 1);
+        assert_true(part.held < 13 * (size_t)BYTES && from.n > 0);
+        if (i % 10 < 8) {
+            continue; /* what was moved is not taken off yet */
+        }
+        tsn_cut_index(&part, keys, &index);
+        assert_int_equal(index.n_all, part.n);
+        for (uint32_t k = seen; k < seen + part.n; k++) {
+            assert_non_null(find(&index, k));
+        }
+        seen += (uint32_t)part.n;
+        tsn_cut_index_free(&index);
+        tsn_cut_clear(&part);
+        assert_int_equal(part.held, 0);
+    }
+    tsn_cut_move(&from, &part, SIZE_MAX, true);
+    assert_int_equal(seen + part.n, N);
+    assert_int_equal(from.n, 0);
+    assert_int_equal(from.held, 0);
+    add(&from, N, "one more");
+    assert_int_equal(from.n, 1);
+    tsn_cut_clear(&from);
+    tsn_cut_clear(&part);
+    free(value);
 }
 
 static void a_record_said_twice_to_be_gone_counts_once(void **state)
@@ -265,8 +282,8 @@ int main(void)
         cmocka_unit_test(memory_of_a_giant_cut_goes_back_whatever_was_allocated_beside_it),
         cmocka_unit_test(every_record_is_indexed_once_in_its_slot),
         cmocka_unit_test(newer_record_wins_when_cuts_are_merged),
-        cmocka_unit_test(whole_cut_replaces_what_was_kept),
-        cmocka_unit_test(kept_whole_cut_stays_whole_with_changes_behind_it),
+        cmocka_unit_test(what_is_gone_does_not_count_in_a_whole_cut),
+        cmocka_unit_test(a_cut_goes_through_in_parts),
     };
     return cmocka_run_group_tests_name("store_cut", tests, set_up, tear_down);
 }
