@@ -15,7 +15,7 @@
 #include "engine/window/pane.h"
 #include "rules/must/must.h"
 
-enum { ROWS_AT_ONCE = 512, COUNTS_AT_ONCE = 512 };
+enum { ROWS_AT_ONCE = 512 };
 
 /* ---- out --------------------------------------------------------------------------- */
 
@@ -204,16 +204,6 @@ static bool value_get(struct tsn_snapshot_reader *reader, struct tsn_features *f
     return len - 1 <= UINT32_MAX;
 }
 
-/* What may stand in the bits of a row. */
-static uint64_t bits_known(const struct tsn_plan_stream *stream)
-{
-    uint64_t known = stream->n_conds == 64 ? UINT64_MAX : (UINT64_C(1) << stream->n_conds) - 1;
-    for (int v = 0; v < stream->n_values; v++) {
-        known |= stream->values[v].present;
-    }
-    return known;
-}
-
 /* The values of a row. Whatever happens, row holds texts that can be freed. */
 static bool row_get(struct tsn_snapshot_reader *reader, struct tsn_features *feat,
                     const struct tsn_plan_stream *stream, uint64_t *row)
@@ -235,7 +225,7 @@ static bool row_get(struct tsn_snapshot_reader *reader, struct tsn_features *fea
         right &= value->kind != TSN_WINDOW_TEXT || has == (*word != 0);
     }
     return right && !reader->wrong &&
-           (!stream->layout.has_bits || (row[1] & ~bits_known(stream)) == 0);
+           (!stream->layout.has_bits || (row[1] & ~tsn_snapshot_bits_known(stream)) == 0);
 }
 
 /* Of a row, at least. */
@@ -247,99 +237,6 @@ static size_t row_bytes(const struct tsn_plan_stream *stream)
         bytes += kind == TSN_WINDOW_HASH || kind == TSN_WINDOW_DOUBLE ? sizeof(uint64_t) : 1;
     }
     return bytes;
-}
-
-/* How many counts a row is; 0 when it is not of counts alone, or of too many. */
-static size_t row_counts(const struct tsn_plan_stream *stream)
-{
-    size_t n = 1 + (size_t)stream->layout.has_bits + (size_t)stream->n_values;
-    for (int v = 0; v < stream->n_values; v++) {
-        if (stream->values[v].kind != TSN_WINDOW_INTEGER) {
-            return 0;
-        }
-    }
-    return n <= COUNTS_AT_ONCE ? n : 0;
-}
-
-/* A word of n rows from every step-th count; false if one is more than the field knows. */
-static bool words_get(const uint64_t *counts, size_t step, size_t n, const struct tsn_field *field,
-                      uint64_t *word, size_t stride)
-{
-    uint64_t most = field->rep == TSN_REP_ENUM   ? (uint64_t)field->dict.n - 1
-                    : field->rep == TSN_REP_BOOL ? 1
-                                                 : UINT64_MAX;
-    bool right = field->rep != TSN_REP_ENUM || field->dict.n > 0;
-    for (size_t i = 0; i < n; i++, counts += step, word += stride) {
-        *word = (uint64_t)tsn_snapshot_unzigzag(*counts);
-        right &= *word <= most;
-    }
-    return right;
-}
-
-static bool bits_get(const uint64_t *counts, size_t step, size_t n,
-                     const struct tsn_plan_stream *stream, uint64_t *row)
-{
-    uint64_t known = bits_known(stream);
-    uint64_t bits = 0;
-    for (size_t i = 0; i < n; i++, counts += step, row += stream->layout.stride) {
-        row[1] = *counts;
-        bits |= *counts;
-    }
-    return (bits & ~known) == 0;
-}
-
-/* n rows behind one of *time_ms, from their counts; false if there are no such rows. */
-static bool rows_take(const struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                      const uint64_t *counts, size_t n, int64_t *time_ms, uint64_t *row)
-{
-    const struct tsn_field *fields = feat->prog->types[stream->event].fields;
-    size_t stride = stream->layout.stride;
-    size_t step = row_counts(stream);
-    int64_t newest_ms = *time_ms;
-    bool right = true;
-    for (size_t i = 0; i < n; i++) {
-        int64_t later_ms = tsn_snapshot_unzigzag(counts[i * step]);
-        right &= !__builtin_add_overflow(newest_ms, later_ms, &newest_ms) && later_ms >= 0;
-        row[i * stride] = (uint64_t)newest_ms;
-    }
-    *time_ms = newest_ms;
-    for (size_t i = 0; stream->set && i < n; i++) {
-        row[i * stride + stream->layout.order] = 0; /* before every row of a batch */
-    }
-    counts++;
-    if (stream->layout.has_bits) {
-        right &= bits_get(counts++, step, n, stream, row);
-    }
-    for (int v = 0; v < stream->n_values; v++) {
-        const struct tsn_plan_value *value = &stream->values[v];
-        right &= words_get(counts++, step, n, &fields[value->field], row + value->word, stride);
-    }
-    return right;
-}
-
-/* n rows that are nothing but counts, many at once. */
-static void counts_get(struct tsn_snapshot_reader *reader, const struct tsn_features *feat,
-                       const struct tsn_plan_stream *stream, struct tsn_cell *cell, uint64_t n)
-{
-    uint64_t counts[COUNTS_AT_ONCE];
-    uint64_t *row = cell->words;
-    size_t step = row_counts(stream);
-    int64_t time_ms = 0;
-    while (n > 0) {
-        size_t some = n < COUNTS_AT_ONCE / step ? n : COUNTS_AT_ONCE / step;
-        tsn_snapshot_get_counts(reader, counts, some * step);
-        if (cell->n == 0) { /* the first time is no step, and may be before 1970 */
-            time_ms = tsn_snapshot_unzigzag(counts[0]);
-            counts[0] = 0;
-        }
-        reader->wrong |= !rows_take(feat, stream, counts, some, &time_ms, row);
-        if (reader->wrong) {
-            return;
-        }
-        cell->n += (uint32_t)some;
-        row += some * stream->layout.stride;
-        n -= some;
-    }
 }
 
 /* n rows of any kind, one by one. */
@@ -367,8 +264,10 @@ static struct tsn_cell *rows_get(struct tsn_snapshot_reader *reader, uint8_t for
     const struct tsn_window_layout *layout = &stream->layout;
     uint64_t n = tsn_snapshot_get_items(reader, row_bytes(stream));
     struct tsn_cell *cell = tsn_cell_for(layout, &feat->pool, n);
-    if (row_counts(stream) > 0) {
-        counts_get(reader, feat, stream, cell, n);
+    if (tsn_snapshot_numbers_alone(stream)) {
+        const struct tsn_field *fields = feat->prog->types[stream->event].fields;
+        tsn_snapshot_numbers_get(reader, stream, fields, cell->words, (uint32_t)n);
+        cell->n = reader->wrong ? 0 : (uint32_t)n;
     } else {
         mixed_get(reader, feat, stream, cell, n);
     }

@@ -1,5 +1,6 @@
 /* Numbers: rows of every shape are written as the definition has it, by whichever of the
- * two ways the machine takes, and nothing is written outside the room. */
+ * two ways the machine takes, and nothing is written outside the room; what was written
+ * comes back both ways, and what no writer wrote is wrong both ways. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -165,12 +166,169 @@ static void counts_around_every_power_of_two_are_written_as_defined(void **unuse
     }
 }
 
+/* ---- and back ------------------------------------------------------------------------- */
+
+typedef void getter(struct tsn_snapshot_reader *reader, const struct tsn_plan_stream *stream,
+                    const struct tsn_field *fields, uint64_t *row, uint32_t n);
+
+static getter *const getters[] = {tsn_snapshot_numbers_get, tsn_snapshot_numbers_get_plain};
+
+/* A stream whose rows are counts alone. */
+static void counts_make(struct shape *shape, struct tsn_field *fields, int has_bits, int n_values)
+{
+    static const struct tsn_field kinds[] = {
+        {.rep = TSN_REP_INT}, {.rep = TSN_REP_BOOL}, {.rep = TSN_REP_ENUM, .dict = {.n = 5}}};
+    shape_make(shape, has_bits, n_values, 0);
+    shape->stream.n_conds = has_bits ? 3 : 0;
+    for (int v = 0; v < n_values; v++) {
+        shape->values[v].kind = TSN_WINDOW_INTEGER;
+        shape->values[v].field = v;
+        shape->values[v].present = has_bits && v % 2 ? UINT64_C(1) << (40 + v) : 0;
+        fields[v] = kinds[next_random() % 3];
+    }
+    assert_true(tsn_snapshot_numbers_alone(&shape->stream));
+}
+
+/* Rows that a writer may have, mostly short. */
+static void counts_fill(const struct shape *shape, const struct tsn_field *fields, uint64_t *row,
+                        uint32_t n)
+{
+    int64_t time = (int64_t)any_number(42);
+    for (uint32_t i = 0; i < n; i++, row += shape->stream.layout.stride) {
+        row[0] = (uint64_t)time;
+        time += (int64_t)(next_random() % (next_random() % 20 ? 1 << 20 : INT64_C(1) << 57));
+        if (shape->stream.layout.has_bits) {
+            row[1] = next_random() & tsn_snapshot_bits_known(&shape->stream);
+        }
+        for (int v = 0; v < shape->stream.n_values; v++) {
+            uint64_t *word = &row[shape->values[v].word];
+            *word = any_number(next_random() % 20 ? 18 : 64);
+            if (fields[v].rep != TSN_REP_INT) {
+                *word %= fields[v].rep == TSN_REP_BOOL ? 2 : (uint64_t)fields[v].dict.n;
+            }
+        }
+    }
+}
+
+/* What a getter makes of these bytes, in memory that ends where they do; false: wrong. */
+static bool got(getter *get, const struct shape *shape, const struct tsn_field *fields,
+                const uint8_t *bytes, size_t len, uint64_t *row, uint32_t n, size_t *left)
+{
+    uint8_t *copy = malloc(len + 1);
+    size_t words = (size_t)n * shape->stream.layout.stride;
+    uint64_t *rows = malloc(words * sizeof *rows + 1);
+    assert_non_null(copy);
+    assert_non_null(rows);
+    memcpy(copy + 1, bytes, len);
+    struct tsn_snapshot_reader reader = {.p = copy + 1, .left = len};
+    get(&reader, &shape->stream, fields, rows, n);
+    assert_true(reader.wrong || reader.p + reader.left == copy + 1 + len);
+    memcpy(row, rows, words * sizeof *rows);
+    *left = reader.left;
+    free(copy);
+    free(rows);
+    return !reader.wrong;
+}
+
+/* Damage: a byte that is another, or an end that comes early. */
+static void counts_round(const struct shape *shape, const struct tsn_field *fields, uint32_t n,
+                         bool damage)
+{
+    uint64_t rows[ROWS_MAX * STRIDE_MAX];
+    uint64_t back[2][ROWS_MAX * STRIDE_MAX];
+    uint8_t bytes[ROWS_MAX * STRIDE_MAX * 10 + 9] = {0};
+    size_t behind = next_random() % 10;
+    size_t left[2];
+    bool right[2];
+    counts_fill(shape, fields, rows, n);
+    size_t len = defined(shape, 0, rows, n, bytes) + behind;
+    if (damage) {
+        bytes[next_random() % sizeof bytes % (len + 1)] ^= (uint8_t)next_random();
+        len = next_random() % 3 ? len : next_random() % (len + 1);
+    }
+    size_t words = n * shape->stream.layout.stride;
+    for (int g = 0; g < 2; g++) {
+        right[g] = got(getters[g], shape, fields, bytes, len, back[g], n, &left[g]);
+        assert_true(damage || (right[g] && left[g] == behind));
+        assert_true(damage || memcmp(back[g], rows, words * sizeof *rows) == 0);
+    }
+    assert_int_equal(right[0], right[1]);
+    if (right[0]) {
+        assert_int_equal(left[0], left[1]);
+        assert_memory_equal(back[0], back[1], words * sizeof *rows);
+    }
+}
+
+static void all_counts(bool damage, int rounds)
+{
+    for (int round = 0; round < rounds; round++) {
+        for (int n_values = 0; n_values <= STRIDE_MAX - 3; n_values++) {
+            for (int has_bits = 0; has_bits < 2; has_bits++) {
+                struct shape shape;
+                struct tsn_field fields[STRIDE_MAX] = {0};
+                counts_make(&shape, fields, has_bits, n_values);
+                for (uint32_t n = 0; n <= ROWS_MAX; n += 1 + n / 4) {
+                    counts_round(&shape, fields, n, damage);
+                }
+            }
+        }
+    }
+}
+
+static void rows_come_back_by_either_way(void **unused)
+{
+    (void)unused;
+    all_counts(false, 50);
+}
+
+static void bytes_that_no_writer_wrote_are_wrong_by_either_way(void **unused)
+{
+    (void)unused;
+    all_counts(true, 200);
+}
+
+/* One row of time, bits and a value of two, and what is wrong with it. */
+static void words_that_no_row_has_are_wrong(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint64_t rows[9];
+        bool right;
+        const char *why;
+    } cases[] = {
+        {{(uint64_t)-5, 0, 0, 0, 1, 1, 9, 7, 0}, true, "the first time is before 1970"},
+        {{5, 0, 0, 4, 0, 0, 9, 0, 0}, false, "a time before the row before it"},
+        {{5, 8, 0, 5, 0, 0, 9, 0, 0}, false, "a bit that no condition has"},
+        {{5, 0, 0, 5, 0, 2, 9, 0, 0}, false, "a bool that is neither"},
+        {{5, 0, 0, 5, 0, 0, 9, 0, (uint64_t)-1}, false, "a bool below zero, in the last row"},
+        {{INT64_MAX, 0, 0, (uint64_t)INT64_MIN, 0, 0, 9, 0, 0}, false, "a time beyond all"},
+    };
+    struct shape shape;
+    struct tsn_field fields[STRIDE_MAX] = {0};
+    counts_make(&shape, fields, 1, 1);
+    fields[0].rep = TSN_REP_BOOL;
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        uint8_t bytes[9 * 10 + 64] = {0};
+        uint64_t back[9];
+        size_t left;
+        size_t len = defined(&shape, 0, cases[c].rows, 3, bytes);
+        for (int g = 0; g < 2; g++) {
+            if (got(getters[g], &shape, fields, bytes, len, back, 3, &left) != cases[c].right) {
+                fail_msg("way %d: %s", g, cases[c].why);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_written_as_the_definition_has_it),
         cmocka_unit_test(rows_are_written_word_by_word_as_the_definition_has_it),
         cmocka_unit_test(counts_around_every_power_of_two_are_written_as_defined),
+        cmocka_unit_test(rows_come_back_by_either_way),
+        cmocka_unit_test(bytes_that_no_writer_wrote_are_wrong_by_either_way),
+        cmocka_unit_test(words_that_no_row_has_are_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
