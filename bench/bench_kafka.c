@@ -454,7 +454,7 @@ static void read_partition(const struct tsn_config *config, int32_t partition,
                 add(digest, items[i].key, items[i].key_len, items[i].value, items[i].len);
             }
         }
-        tsn_reader_release(reader);
+        tsn_fetched_release(items, n);
         struct pollfd fd = {.fd = tsn_reader_fd(reader), .events = POLLIN};
         poll(&fd, 1, n ? 0 : 50);
     }

@@ -203,13 +203,14 @@ bool tsn_watch_look(struct tsn_watch *watch, int64_t elapsed_us, void (*before_l
         struct tsn_fetched items[FETCH_MAX];
         size_t n = FETCH_MAX;
         while (n == FETCH_MAX) {
-            if (!tsn_reader_fetch(watch->reader, i, items, FETCH_MAX, &n, failure)) {
-                return false;
-            }
+            bool ok = tsn_reader_fetch(watch->reader, i, items, FETCH_MAX, &n, failure);
             for (size_t j = 0; j < n; j++) {
                 take(watch, watch->roles[i], &items[j], elapsed_us, &before_line);
             }
-            tsn_reader_release(watch->reader);
+            tsn_fetched_release(items, n);
+            if (!ok) {
+                return false;
+            }
         }
     }
     return true;

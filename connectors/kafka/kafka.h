@@ -87,7 +87,7 @@ struct tsn_fetched {
     size_t len;
     const char *key; /* or NULL */
     size_t key_len;
-    void *message; /* for tsn_fetched_headers */
+    void *message; /* whose bytes these are; NULL of an end */
 };
 
 /* What the reader may hold ready, over all partitions together, in payload; the library
@@ -109,12 +109,15 @@ void tsn_reader_close(struct tsn_reader *reader);
 int tsn_reader_fd(const struct tsn_reader *reader);
 void tsn_reader_quiet(struct tsn_reader *reader);
 
-/* Takes up to `cap` items of one partition, in offset order, without waiting.
- * Their bytes live until the next call of tsn_reader_release. False: the partition
- * cannot be read on; *n items before that were given all the same. */
+/* Takes up to `cap` items of one partition, in offset order, without waiting; fewer:
+ * there are no more at present. They are the caller's, who gives them back
+ * (tsn_fetched_release) before the reader is closed. False: the partition cannot be
+ * read on; *n items before that were given all the same. Any thread, if no other
+ * fetches from the same partition. */
 bool tsn_reader_fetch(struct tsn_reader *reader, size_t partition, struct tsn_fetched *items,
                       size_t cap, size_t *n, struct tsn_failure *failure);
-void tsn_reader_release(struct tsn_reader *reader);
+/* Their bytes are not needed any more. Any thread. */
+void tsn_fetched_release(struct tsn_fetched *items, size_t n);
 
 /* The headers of a record, at most `cap`; borrowed from it. */
 size_t tsn_fetched_headers(const struct tsn_fetched *item, struct tsn_header *headers, size_t cap);

@@ -286,18 +286,19 @@ static bool collect_parts(struct tsn_reader *reader, size_t partition, struct pa
     while (tsn_clock_monotonic_ms() < give_up_ms) {
         size_t n;
         tsn_reader_quiet(reader);
-        if (!tsn_reader_fetch(reader, partition, items, ITEMS, &n, failure)) {
-            return false;
-        }
-        for (size_t i = 0; i < n; i++) {
-            if (items[i].kind == TSN_FETCHED_END) {
-                tsn_reader_release(reader);
-                return true;
+        bool ok = tsn_reader_fetch(reader, partition, items, ITEMS, &n, failure);
+        bool end = false;
+        for (size_t i = 0; i < n && !end; i++) {
+            end = items[i].kind == TSN_FETCHED_END;
+            if (!end) {
+                keep_part(parts, &items[i]);
+                give_up_ms = tsn_clock_monotonic_ms() + SILENCE_MS;
             }
-            keep_part(parts, &items[i]);
-            give_up_ms = tsn_clock_monotonic_ms() + SILENCE_MS;
         }
-        tsn_reader_release(reader);
+        tsn_fetched_release(items, n);
+        if (!ok || end) {
+            return ok;
+        }
         if (n == 0) {
             struct pollfd fd = {.fd = tsn_reader_fd(reader), .events = POLLIN};
             poll(&fd, 1, 100);

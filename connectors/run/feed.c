@@ -301,7 +301,7 @@ bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t i, int64_t now_ms,
             chunk->next = feed->spare;
             feed->spare = chunk;
         }
-        tsn_reader_release(feed->reader);
+        tsn_fetched_release(feed->items, n);
     }
     tsn_merge_set(feed->merge, i, lane_view(feed, i, true, now_ms));
     return ok;

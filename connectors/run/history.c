@@ -35,6 +35,7 @@ struct tsn_history *tsn_history_open(const struct tsn_config *config, struct tsn
 
 static void stream_close(struct tsn_history *history)
 {
+    tsn_fetched_release(history->items, history->n_items);
     tsn_reader_close(history->reader);
     history->reader = NULL;
     history->n_items = history->item = 0;
@@ -63,7 +64,7 @@ static bool stream_open(struct tsn_history *history, int64_t offset, struct tsn_
 /* Fetches what is there; may be nothing. */
 static bool stream_fill(struct tsn_history *history, struct tsn_failure *failure)
 {
-    tsn_reader_release(history->reader);
+    tsn_fetched_release(history->items, history->n_items);
     history->n_items = history->item = 0;
     tsn_reader_quiet(history->reader);
     return tsn_reader_fetch(history->reader, 0, history->items, ITEMS, &history->n_items, failure);

@@ -168,9 +168,10 @@ void tsn_reader_quiet(struct tsn_reader *reader)
     (void)reader;
 }
 
-void tsn_reader_release(struct tsn_reader *reader)
+void tsn_fetched_release(struct tsn_fetched *items, size_t n)
 {
-    (void)reader;
+    (void)items;
+    (void)n;
 }
 
 /* Input arrives bit by bit unless the world is a backlog; our own topics are

@@ -145,7 +145,7 @@ static int read_all(struct world *world, const char *topic, int32_t partition, c
                 snprintf(last, 256, "%.*s", (int)items[i].len, items[i].value);
             }
         }
-        tsn_reader_release(reader);
+        tsn_fetched_release(items, got);
         struct pollfd fd = {.fd = tsn_reader_fd(reader), .events = POLLIN};
         poll(&fd, 1, got ? 0 : 100);
     }
