@@ -3,13 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connectors/run/ahead.h"
 #include "rules/arena/arena.h"
 #include "rules/diag/diag.h"
 #include "rules/must/must.h"
 
-/* Rows of a chunk: enough that the cost of a fetch call vanishes, few enough that a
- * thousand partitions fit in memory. */
-enum { CHUNK_ROWS_MAX = 2048, CHUNK_ROWS_MIN = 128, ROWS_AHEAD = 128 * 1024, HEADERS_MAX = 256 };
+/* Rows of a chunk: enough that the cost of handing it over vanishes, few enough that two
+ * each of a thousand partitions fit in memory. */
+enum { CHUNK_ROWS_MAX = 2048, CHUNK_ROWS_MIN = 64, ROWS_AHEAD = 128 * 1024, HEADERS_MAX = 256 };
+
+/* Records between fetching and giving back: few, so that they are still cached. */
+enum { FETCH_MAX = 128 };
 
 /* How much longer than merge_wait a lane is waited for before its first answer: a
  * connection must be made first, and starting after an outage is when order
@@ -28,15 +32,35 @@ struct chunk {
     struct tsn_arena arena; /* of the rejected */
 };
 
-struct lane {
-    struct tsn_decoder *decoder;
-    struct chunk *chunk; /* decoded, not wholly taken; NULL: dry */
-    int64_t position;
-    int64_t fetched; /* offset after all that was fetched */
+/* How far a partition was fetched. */
+struct reach {
+    int64_t fetched; /* offset after all that was */
     int64_t first_timestamp_ms;
-    uint32_t max_bytes;
     bool heard;
     bool at_end;
+};
+
+/* A lane's next chunk, to be fetched and decoded. While the thread may have it
+ * (lane->ahead) all of it is the thread's, the decoder too. */
+struct next {
+    struct tsn_ahead_task task; /* first: the thread gets its address */
+    struct tsn_reader *reader;
+    struct tsn_decoder *decoder;
+    uint16_t lane;
+    uint32_t rows;
+    struct chunk *chunk;
+    struct reach reach; /* where the chunk begins, and then where it ends */
+    bool full;          /* as many as it may be: there may be more */
+    bool ok;
+    struct tsn_failure failure;
+};
+
+struct lane {
+    struct chunk *chunk; /* decoded, not wholly taken; NULL: dry */
+    int64_t position;
+    struct reach reach; /* as of the end of the last chunk that was taken over */
+    struct next next;
+    bool ahead; /* the next chunk was submitted */
 };
 
 struct tsn_feed {
@@ -50,7 +74,7 @@ struct tsn_feed {
     struct chunk *spare;
     struct chunk *spent; /* their rows may still be borrowed */
     size_t n_spent;
-    struct tsn_fetched *items;
+    struct tsn_ahead *ahead; /* NULL until a partition had more than a chunk */
 };
 
 /* ---- chunks ---------------------------------------------------------------------------- */
@@ -70,13 +94,15 @@ static struct chunk *chunk_get(struct tsn_feed *feed)
     return chunk;
 }
 
-static void chunk_clear(struct chunk *chunk)
+static void chunk_put(struct tsn_feed *feed, struct chunk *chunk)
 {
     tsn_batch_clear(chunk->batch);
     tsn_arena_reset(&chunk->arena);
     chunk->taken = 0;
     chunk->n_rejected = 0;
     chunk->rejected_taken = 0;
+    chunk->next = feed->spare;
+    feed->spare = chunk;
 }
 
 static void chunks_free(struct chunk *chunk)
@@ -106,19 +132,20 @@ static bool lane_open(struct tsn_feed *feed, size_t i, const struct tsn_origin *
     struct tsn_diags diags;
     tsn_diags_init(&diags);
     struct lane *lane = &feed->lanes[i];
-    *lane = (struct lane){.position = position,
-                          .fetched = position,
-                          .max_bytes = source->max_bytes,
-                          .first_timestamp_ms = TSN_NO_TIMESTAMP};
-    lane->decoder = tsn_decoder_new(feed->config, source, feed->prog, &diags);
-    if (!lane->decoder) {
+    *lane = (struct lane){
+        .position = position,
+        .reach = {.fetched = position, .first_timestamp_ms = TSN_NO_TIMESTAMP},
+        .next = {.lane = (uint16_t)i, .rows = feed->chunk_rows},
+    };
+    lane->next.decoder = tsn_decoder_new(feed->config, source, feed->prog, &diags);
+    if (!lane->next.decoder) {
         tsn_fail(failure, TSN_REMEDY_CONFIG, "%s:%u:%u: %s", feed->config->file,
                  diags.n ? diags.items[0].place.line : source->line,
                  diags.n ? diags.items[0].place.column : source->column,
                  diags.n ? diags.items[0].message : "the source does not fit the pack");
     }
     tsn_diags_free(&diags);
-    return lane->decoder != NULL;
+    return lane->next.decoder != NULL;
 }
 
 static bool lanes_open(struct tsn_feed *feed, const struct tsn_origin *origins,
@@ -136,6 +163,9 @@ static bool lanes_open(struct tsn_feed *feed, const struct tsn_origin *origins,
         feed->reader =
             tsn_reader_open(feed->config, partitions, feed->n, TSN_READER_BUDGET_BYTES, failure);
     }
+    for (size_t i = 0; i < feed->n; i++) {
+        feed->lanes[i].next.reader = feed->reader;
+    }
     free(partitions);
     return ok && feed->reader;
 }
@@ -149,15 +179,13 @@ struct tsn_feed *tsn_feed_open(const struct tsn_config *config, const struct tsn
     feed->config = config;
     feed->prog = prog;
     feed->n = n;
-    size_t rows = n ? ROWS_AHEAD / n / 64 * 64 : CHUNK_ROWS_MAX;
+    size_t rows = n ? ROWS_AHEAD / 2 / n / 64 * 64 : CHUNK_ROWS_MAX;
     feed->chunk_rows = rows > CHUNK_ROWS_MAX   ? CHUNK_ROWS_MAX
                        : rows < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN
                                                : (uint32_t)rows;
     feed->lanes = calloc(n ? n : 1, sizeof *feed->lanes);
     feed->merge = tsn_merge_new(n);
-    feed->items = calloc(feed->chunk_rows, sizeof *feed->items);
     TSN_MUST_ALLOC(feed->lanes);
-    TSN_MUST_ALLOC(feed->items);
     if (!lanes_open(feed, origins, positions, failure)) {
         tsn_feed_close(feed);
         return NULL;
@@ -170,16 +198,17 @@ void tsn_feed_close(struct tsn_feed *feed)
     if (!feed) {
         return;
     }
+    tsn_ahead_free(feed->ahead);
     tsn_reader_close(feed->reader);
     for (size_t i = 0; i < feed->n; i++) {
-        tsn_decoder_free(feed->lanes[i].decoder);
+        tsn_decoder_free(feed->lanes[i].next.decoder);
+        chunks_free(feed->lanes[i].next.chunk);
         chunks_free(feed->lanes[i].chunk);
     }
     chunks_free(feed->spare);
     chunks_free(feed->spent);
     free(feed->lanes);
     tsn_merge_free(feed->merge);
-    free(feed->items);
     free(feed);
 }
 
@@ -219,40 +248,98 @@ static void keep_rejected(struct chunk *chunk, const struct tsn_fetched *item,
     kept->headers = headers;
 }
 
-static void decode_items(struct tsn_feed *feed, size_t i, struct chunk *chunk, size_t n)
+static void decode_items(struct next *next, const struct tsn_fetched *items, size_t n)
 {
-    struct lane *lane = &feed->lanes[i];
+    struct reach *reach = &next->reach;
     for (size_t k = 0; k < n; k++) {
-        const struct tsn_fetched *item = &feed->items[k];
-        lane->heard = true;
+        const struct tsn_fetched *item = &items[k];
+        reach->heard = true;
         if (item->kind == TSN_FETCHED_END) {
-            lane->at_end = true;
-            lane->fetched = item->offset > lane->fetched ? item->offset : lane->fetched;
+            reach->at_end = true;
+            reach->fetched = item->offset > reach->fetched ? item->offset : reach->fetched;
             continue;
         }
-        lane->at_end = false;
-        if (item->offset < lane->fetched) {
+        reach->at_end = false;
+        if (item->offset < reach->fetched) {
             continue; /* before the position asked for: a batch is fetched whole */
         }
-        lane->fetched = item->offset + 1;
-        if (lane->first_timestamp_ms == TSN_NO_TIMESTAMP) {
-            lane->first_timestamp_ms = item->timestamp_ms;
+        reach->fetched = item->offset + 1;
+        if (reach->first_timestamp_ms == TSN_NO_TIMESTAMP) {
+            reach->first_timestamp_ms = item->timestamp_ms;
         }
         struct tsn_record record = {.bytes = item->value,
                                     .len = item->len,
                                     .timestamp_ms = item->timestamp_ms,
-                                    .source = (uint16_t)i,
+                                    .source = next->lane,
                                     .position = item->offset};
         struct tsn_reject reject;
-        if (!tsn_decode(lane->decoder, &record, chunk->batch, &reject)) {
-            keep_rejected(chunk, item, &record, &reject);
+        if (!tsn_decode(next->decoder, &record, next->chunk->batch, &reject)) {
+            keep_rejected(next->chunk, item, &record, &reject);
         }
     }
-    chunk->end = lane->fetched;
+}
+
+/* Fetches and decodes a chunk: in the thread or on the loop. */
+static void next_make(struct tsn_ahead_task *task)
+{
+    struct next *next = (struct next *)task;
+    uint32_t left = next->rows;
+    size_t n, most;
+    do {
+        struct tsn_fetched items[FETCH_MAX];
+        most = left < FETCH_MAX ? left : FETCH_MAX;
+        next->ok = tsn_reader_fetch(next->reader, next->lane, items, most, &n, &next->failure);
+        decode_items(next, items, n);
+        tsn_fetched_release(items, n);
+        left -= (uint32_t)n;
+    } while (next->ok && n == most && left);
+    next->full = left == 0;
+    next->chunk->end = next->reach.fetched;
+}
+
+static void next_begin(struct tsn_feed *feed, struct lane *lane)
+{
+    lane->next.chunk = chunk_get(feed);
+    lane->next.reach = lane->reach;
+}
+
+/* Has the lane's next chunk made while others are taken. */
+static void next_submit(struct tsn_feed *feed, struct lane *lane)
+{
+    feed->ahead = feed->ahead ? feed->ahead : tsn_ahead_new(next_make);
+    next_begin(feed, lane);
+    lane->ahead = true;
+    tsn_ahead_submit(feed->ahead, &lane->next.task);
+}
+
+/* Takes over the lane's next chunk; makes it if nobody has. */
+static bool next_take(struct tsn_feed *feed, struct lane *lane, struct tsn_failure *failure)
+{
+    struct next *next = &lane->next;
+    if (!lane->ahead) {
+        next_begin(feed, lane);
+        next_make(&next->task);
+    } else if (!tsn_ahead_claim(feed->ahead, &next->task)) {
+        next_make(&next->task);
+    }
+    lane->ahead = false;
+    lane->reach = next->reach;
+    struct chunk *chunk = next->chunk;
+    next->chunk = NULL;
+    if (chunk->batch->n || chunk->n_rejected || chunk->end > lane->position) {
+        lane->chunk = chunk;
+    } else {
+        chunk_put(feed, chunk);
+    }
+    if (!next->ok) {
+        *failure = next->failure;
+    }
+    return next->ok;
 }
 
 /* What the merge sees of a lane. The wait for a dry lane begins at the first fill
- * that gave nothing, so a take that empties it leaves the time unset (INT64_MIN). */
+ * that gave nothing, so a take that empties it leaves the time unset (INT64_MIN).
+ * With a next chunk in the works nothing is known of its end. */
 static struct tsn_merge_lane lane_view(struct tsn_feed *feed, size_t i, bool filled, int64_t now_ms)
 {
     struct lane *lane = &feed->lanes[i];
@@ -264,10 +351,12 @@ static struct tsn_merge_lane lane_view(struct tsn_feed *feed, size_t i, bool fil
         view.state = TSN_LANE_READY;
         return view;
     }
-    if (lane->heard && !lane->at_end && tsn_reader_end(feed->reader, i) == lane->fetched) {
-        lane->at_end = true; /* as of the fetch that gave its last record */
+    struct reach *reach = &lane->reach;
+    if (reach->heard && !reach->at_end && !lane->ahead &&
+        tsn_reader_end(feed->reader, i) == reach->fetched) {
+        reach->at_end = true; /* as of the fetch that gave its last record */
     }
-    if (lane->at_end) {
+    if (reach->at_end && !lane->ahead) {
         view.state = TSN_LANE_AT_END;
         return view;
     }
@@ -277,7 +366,7 @@ static struct tsn_merge_lane lane_view(struct tsn_feed *feed, size_t i, bool fil
     }
     if (filled && view.wait_until_ms == INT64_MIN) {
         view.wait_until_ms =
-            now_ms + feed->config->kafka.merge_wait_ms * (lane->heard ? 1 : FIRST_CONTACT_WAITS);
+            now_ms + feed->config->kafka.merge_wait_ms * (reach->heard ? 1 : FIRST_CONTACT_WAITS);
     }
     return view;
 }
@@ -289,19 +378,14 @@ bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t i, int64_t now_ms,
     if (lane->chunk) {
         return true;
     }
-    size_t n;
-    bool ok = tsn_reader_fetch(feed->reader, i, feed->items, feed->chunk_rows, &n, failure);
-    if (n) {
-        struct chunk *chunk = chunk_get(feed);
-        decode_items(feed, i, chunk, n);
-        if (chunk->batch->n || chunk->n_rejected || chunk->end > lane->position) {
-            lane->chunk = chunk;
-        } else {
-            chunk_clear(chunk);
-            chunk->next = feed->spare;
-            feed->spare = chunk;
-        }
-        tsn_fetched_release(feed->items, n);
+    bool ok = true, more = true;
+    while (ok && more && !lane->chunk) {
+        more = lane->ahead; /* was fetched a while ago: more may have come */
+        ok = next_take(feed, lane, failure);
+        more |= lane->next.full;
+    }
+    if (ok && lane->chunk && lane->next.full) {
+        next_submit(feed, lane);
     }
     tsn_merge_set(feed->merge, i, lane_view(feed, i, true, now_ms));
     return ok;
@@ -363,9 +447,7 @@ void tsn_feed_recycle(struct tsn_feed *feed)
     while (feed->spent) {
         struct chunk *chunk = feed->spent;
         feed->spent = chunk->next;
-        chunk_clear(chunk);
-        chunk->next = feed->spare;
-        feed->spare = chunk;
+        chunk_put(feed, chunk);
     }
     feed->n_spent = 0;
 }
@@ -401,7 +483,7 @@ uint64_t tsn_feed_lag(const struct tsn_feed *feed)
 
 int64_t tsn_feed_first_timestamp(const struct tsn_feed *feed, size_t lane)
 {
-    return feed->lanes[lane].first_timestamp_ms;
+    return feed->lanes[lane].reach.first_timestamp_ms;
 }
 
 struct tsn_reader *tsn_feed_reader(struct tsn_feed *feed)

@@ -5,9 +5,18 @@
  * until the engine has processed the batch that borrows its text (recycle), then
  * serves again: after warm-up nothing is allocated.
  *
- * Bounds: a lane decodes at most one chunk ahead; what the library prefetches is
- * bounded by TSN_READER_BUDGET_BYTES over all lanes. Used by the live loop and by
- * the replay of manifests, which differ only in who says what is taken. One thread.
+ * A lane whose chunk was full has more waiting: its next one is fetched and decoded by a
+ * thread (ahead.h) while this one is taken. Elsewhere a thread would only add its
+ * wake-up to every event, so the caller does it himself, and a feed that keeps up has
+ * no thread. Chunks of a lane follow each other whoever made them, and a lane whose next
+ * chunk is in the works is waited for: the merge sees what was fetched and nothing of
+ * threads. With it `./dev bench kafka` needs 0.69 us of the loop's CPU an event, without
+ * it 1.02.
+ *
+ * Bounds: a lane has at most two chunks, the one that is taken and the next; what the
+ * library prefetches is bounded by TSN_READER_BUDGET_BYTES over all lanes. Used by the
+ * live loop and by the replay of manifests, which differ only in who says what is taken.
+ * One thread calls.
  */
 #ifndef TSN_CONNECTORS_RUN_FEED_H
 #define TSN_CONNECTORS_RUN_FEED_H
@@ -46,10 +55,11 @@ typedef void tsn_feed_sink(void *user, const struct tsn_rejected *rejected);
 struct tsn_feed *tsn_feed_open(const struct tsn_config *config, const struct tsn_program *prog,
                                const struct tsn_origin *origins, const int64_t *positions, size_t n,
                                struct tsn_failure *failure);
+/* Waits for the chunk in the works. */
 void tsn_feed_close(struct tsn_feed *feed);
 
-/* Fetches and decodes for every lane that has nothing ready; false: a partition
- * cannot be read on. */
+/* Fetches and decodes for every lane that has nothing ready, or waits until that is done;
+ * false: a partition cannot be read on. */
 bool tsn_feed_fill(struct tsn_feed *feed, int64_t now_ms, struct tsn_failure *failure);
 /* The same for one lane. */
 bool tsn_feed_fill_lane(struct tsn_feed *feed, size_t lane, int64_t now_ms,
