@@ -28,6 +28,7 @@ struct tsn_store {
     char warning[TSN_STORE_WARNING_MAX];
 
     struct tsn_redis_address address;
+    bool whole_possible; /* no cap: the engine has all entities in memory, and can cut them anew */
 
     /* the caller's alone */
     struct tsn_cut collecting;

@@ -90,6 +90,7 @@ struct tsn_store *tsn_store_open(const struct tsn_config *config, const struct t
     store->keys = keys;
     store->layout = layout;
     store->address = address;
+    store->whole_possible = config->max_resident == 0;
     store->whole_needed = true;
     store->pace.bytes_per_s = config->checkpoint_bandwidth;
     store->pace.target_age_ms = config->checkpoint_age_ms;

@@ -136,10 +136,14 @@ bool tsn_store_room(struct tsn_store *store, const struct tsn_checkpoint_meta *m
 void tsn_store_begin(struct tsn_store *store, const struct tsn_checkpoint_meta *meta);
 
 enum tsn_store_progress { TSN_STORE_IDLE, TSN_STORE_WRITING, TSN_STORE_DONE, TSN_STORE_FAILED };
+/* Of changes, bytes kept after a write that failed: some five seconds' at 50,000 entities of
+ * 1 KB. When more has changed until Redis is back, all is written anew, from the engine's
+ * memory; with a cap on entities that cannot be, and all changes are kept. */
+enum { TSN_STORE_KEPT_MAX = 256 * 1024 * 1024 };
 /* DONE and FAILED are reported once, and after begin. After FAILED with remedy RETRY the
- * records of changes are kept: cut again (changes since, or all when wants_whole says so)
- * and begin again; newer records replace kept ones. A whole cut is not kept, and wanted
- * again. STAND_BY: somebody else owns the state. No other
+ * records of changes are kept, if they are not too many: cut again (changes since, or all
+ * when wants_whole says so) and begin again; newer records replace kept ones. A whole cut is
+ * not kept, and wanted again. STAND_BY: somebody else owns the state. No other
  * remedy comes from a write: whatever a person must mend in Redis, the engine goes
  * on without it and the text says what. */
 enum tsn_store_progress tsn_store_poll(struct tsn_store *store, struct tsn_failure *failure);

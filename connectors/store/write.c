@@ -391,18 +391,24 @@ static void drop_rest(struct tsn_store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
-/* Under io. Changes that could not be written are kept; a whole cut is not, and wanted again. */
+/* Under io. Changes that could not be written are kept; a whole cut is not, and wanted again,
+ * as it is instead of more changes than memory should hold. */
 static void keep_or_drop(struct tsn_store *store, struct tsn_cut_index *index, bool whole,
                          const struct tsn_failure *failure)
 {
-    if (whole) {
-        store->loaded[0] = '\0'; /* whoever claims now has more than that */
-        drop_rest(store);
-    } else if (failure->remedy == TSN_REMEDY_STAND_BY) {
-        tsn_cut_clear(&store->cut);
-    } else if (store->cut.merged) {
-        tsn_cut_compact(&store->cut, index, store->keys);
+    if (!whole && failure->remedy != TSN_REMEDY_STAND_BY) {
+        if (store->cut.merged) {
+            tsn_cut_compact(&store->cut, index, store->keys);
+        }
+        if (store->cut.held <= TSN_STORE_KEPT_MAX || !store->whole_possible) {
+            return;
+        }
     }
+    /* Said again: that an earlier try was committed after all may have been found out since, and
+     * what came after it is dropped here. */
+    tsn_store_need_whole(store, true);
+    store->loaded[0] = '\0';
+    drop_rest(store);
 }
 
 /* Under io; true: it is committed, and reported. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connectors/store/state.h"
 #include "tests/fixture/store_world.h"
 
 enum {
@@ -221,6 +222,76 @@ static void a_server_that_is_back_at_once_gets_another_as_well(void **unused)
     killed_under_a_whole_cut(true);
 }
 
+/* A checkpoint of unknown outcome is found to be there, and the whole one after it fails: its
+ * changes are nowhere but in the engine. */
+static void a_whole_cut_that_fails_is_wanted_again_whatever_was_found(void **unused)
+{
+    (void)unused;
+    struct tsn_failure failure = {0};
+    struct tsn_redis_server server;
+    tsn_redis_server_start(&server, NULL);
+    struct tsn_config config = store_world_config_of(&server, "found");
+    struct tsn_store *store = store_world_claim_at(&config);
+    give(store, 0);
+    tsn_store_begin(store, &(struct tsn_checkpoint_meta){.sequence = 1, .whole = true});
+    assert_int_equal(tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure), TSN_STORE_DONE);
+    pthread_mutex_lock(&store->io); /* as if the answer to its commit had not come */
+    memcpy(store->unsure, store->root.last, sizeof store->unsure);
+    store->root.last[0] = '\0';
+    pthread_mutex_unlock(&store->io);
+    tsn_store_need_whole(store, true);
+    const struct tsn_checkpoint_meta meta = {.sequence = 2, .whole = true};
+    uint64_t k = give_while_room(store, &meta, 0);
+    tsn_store_send(store, &meta);
+    await_room(store, &meta);
+    assert_false(tsn_store_wants_whole(store)); /* it was found */
+    tsn_redis_server_kill(&server);
+    for (uint64_t end = k + MORE; k < end; k++) {
+        give(store, k);
+    }
+    tsn_store_begin(store, &meta);
+    assert_int_equal(tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure), TSN_STORE_FAILED);
+    assert_true(tsn_store_wants_whole(store));
+    tsn_redis_server_restart(&server);
+    assert_stored(&config, 1, 1);
+    tsn_store_close(store);
+    tsn_redis_server_remove(&server);
+}
+
+/* Changes that a dead server does not take: kept, as long as they are few or the engine could not
+ * give all there is. */
+static void changes_kept(uint32_t cap, uint64_t n, bool kept)
+{
+    struct tsn_failure failure = {0};
+    struct tsn_redis_server server;
+    tsn_redis_server_start(&server, NULL);
+    struct tsn_config config = store_world_config_of(&server, "kept");
+    config.max_resident = cap;
+    struct tsn_store *store = store_world_claim_at(&config);
+    tsn_store_begin(store, &(struct tsn_checkpoint_meta){.sequence = 1, .whole = true});
+    assert_int_equal(tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure), TSN_STORE_DONE);
+    tsn_redis_server_kill(&server);
+    for (uint64_t k = 0; k < n; k++) {
+        give(store, k);
+    }
+    tsn_store_begin(store, &(struct tsn_checkpoint_meta){.sequence = 2});
+    assert_int_equal(tsn_store_wait(store, STORE_WORLD_WAIT_MS, &failure), TSN_STORE_FAILED);
+    assert_int_equal(tsn_store_wants_whole(store), !kept);
+    pthread_mutex_lock(&store->io);
+    assert_int_equal(store->cut.n, kept ? n : 0);
+    pthread_mutex_unlock(&store->io);
+    tsn_store_close(store);
+    tsn_redis_server_remove(&server);
+}
+
+static void what_changes_while_redis_is_away_is_kept_up_to_a_bound(void **unused)
+{
+    (void)unused;
+    changes_kept(0, MORE, true);
+    changes_kept(0, TSN_STORE_KEPT_MAX / RECORD + 1, false);
+    changes_kept(1, TSN_STORE_KEPT_MAX / RECORD + 1, true);
+}
+
 static void close_does_not_wait_for_the_rest_of_a_cut(void **unused)
 {
     (void)unused;
@@ -244,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup(changes_wait_for_begin, store_world_empty),
         cmocka_unit_test(a_server_killed_under_a_whole_cut_gets_another),
         cmocka_unit_test(a_server_that_is_back_at_once_gets_another_as_well),
+        cmocka_unit_test(a_whole_cut_that_fails_is_wanted_again_whatever_was_found),
+        cmocka_unit_test(what_changes_while_redis_is_away_is_kept_up_to_a_bound),
         cmocka_unit_test_setup(close_does_not_wait_for_the_rest_of_a_cut, store_world_empty),
     };
     return cmocka_run_group_tests_name("redis_stream", tests, store_world_begin, store_world_end);
