@@ -7,7 +7,13 @@
  * makes what is left of 256 bytes in blocks of 64 at the price of 256 each. Here both
  * parts are one, rounded up: 0.5 instead of 0.75 us for 380 bytes (AMD EPYC, libsodium
  * 1.0.18). A test compares both, bit for bit, at every length.
+ *
+ * Streams of LONG_BYTES and more are made by libcrypto, which has code for AVX-512: 0.2
+ * instead of 0.4 us for 1,024 bytes, 0.35 instead of 0.85 for 2,048 (OpenSSL 3.0.19); for
+ * less its set-up costs more than it saves.
  */
+#include <openssl/evp.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -18,6 +24,7 @@
 enum {
     BLOCK_BYTES = 64,    /* of ChaCha20; the first one keys the authenticator */
     ROUND_BYTES = 256,   /* what its vector code makes at once */
+    LONG_BYTES = 768,    /* from here on by libcrypto */
     STREAM_BYTES = 4096, /* longer than that: by the library's function */
     MAC_BYTES = crypto_aead_xchacha20poly1305_ietf_ABYTES,
     IETF_NONCE_BYTES = crypto_stream_chacha20_ietf_NONCEBYTES,
@@ -27,6 +34,55 @@ _Static_assert((int)crypto_aead_xchacha20poly1305_ietf_NPUBBYTES == (int)TSN_SEA
                    TSN_SEAL_NONCE + MAC_BYTES == TSN_SEAL_OVERHEAD,
                "the door states nonce and overhead");
 _Static_assert(crypto_core_hchacha20_INPUTBYTES + 8 == TSN_SEAL_NONCE, "the nonce has two parts");
+
+/* ---- libcrypto: a context for each thread, which goes with it ---------------------------- */
+
+static EVP_CIPHER *chacha20; /* NULL: a libcrypto without it */
+static pthread_key_t context_of_thread;
+
+static void context_free(void *context)
+{
+    EVP_CIPHER_CTX_free(context);
+}
+
+static void chacha20_fetch(void)
+{
+    chacha20 = EVP_CIPHER_fetch(NULL, "ChaCha20", NULL);
+    int rc = pthread_key_create(&context_of_thread, context_free);
+    TSN_MUST(rc == 0);
+}
+
+/* NULL when there is none to be had. */
+static EVP_CIPHER_CTX *context_get(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Thread_local EVP_CIPHER_CTX *context;
+    pthread_once(&once, chacha20_fetch);
+    if (!context && chacha20) {
+        context = EVP_CIPHER_CTX_new();
+        TSN_MUST_ALLOC(context);
+        int rc = EVP_EncryptInit_ex2(context, chacha20, NULL, NULL, NULL);
+        TSN_MUST(rc == 1);
+        rc = pthread_setspecific(context_of_thread, context);
+        TSN_MUST(rc == 0);
+    }
+    return context;
+}
+
+/* n bytes of the stream from block 0 on; false without libcrypto's help. */
+static bool long_stream(uint8_t *stream, size_t n, const uint8_t ietf_nonce[IETF_NONCE_BYTES],
+                        const uint8_t *subkey)
+{
+    EVP_CIPHER_CTX *context = context_get();
+    uint8_t start[4 + IETF_NONCE_BYTES] = {0}; /* the number of the first block */
+    int len = 0;
+    memcpy(start + 4, ietf_nonce, IETF_NONCE_BYTES);
+    memset(stream, 0, n);
+    return context && EVP_EncryptInit_ex2(context, NULL, subkey, start, NULL) == 1 &&
+           EVP_EncryptUpdate(context, stream, &len, stream, (int)n) == 1 && (size_t)len == n;
+}
+
+/* ---- the construction --------------------------------------------------------------------- */
 
 /* The key stream for len bytes under a nonce, the authenticator's block before it. */
 static void stream_make(const struct tsn_keys *keys, const uint8_t *nonce, size_t len,
@@ -38,7 +94,10 @@ static void stream_make(const struct tsn_keys *keys, const uint8_t *nonce, size_
     memcpy(ietf_nonce + 4, nonce + crypto_core_hchacha20_INPUTBYTES, 8);
     size_t need = (BLOCK_BYTES + len + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
     size_t most = BLOCK_BYTES + STREAM_BYTES;
-    crypto_stream_chacha20_ietf(stream, need < most ? need : most, ietf_nonce, subkey);
+    need = need < most ? need : most;
+    if (need < LONG_BYTES || !long_stream(stream, need, ietf_nonce, subkey)) {
+        crypto_stream_chacha20_ietf(stream, need, ietf_nonce, subkey);
+    }
     sodium_memzero(subkey, sizeof subkey);
 }
 
@@ -63,13 +122,15 @@ static void authenticate(const uint8_t *key, const void *context, size_t context
     sodium_memzero(&state, sizeof state);
 }
 
+typedef uint64_t four_words __attribute__((vector_size(32)));
+
 /* By words: in and out may be the same bytes, where a compiler would go one by one. */
 static void mix(const uint8_t *in, const uint8_t *stream, size_t len, uint8_t *out)
 {
     size_t i = 0;
-    for (; i + sizeof(uint64_t) <= len; i += sizeof(uint64_t)) {
-        uint64_t a;
-        uint64_t b;
+    for (; i + sizeof(four_words) <= len; i += sizeof(four_words)) {
+        four_words a;
+        four_words b;
         memcpy(&a, in + i, sizeof a);
         memcpy(&b, stream + i, sizeof b);
         a ^= b;
