@@ -14,6 +14,8 @@ enum {
     FINE_BYTES = 256,         /* below: classes of 16 bytes */
     LARGE_BYTES = 512 * 1024, /* above: from the system, each by itself */
     CHUNK_BYTES = 16 * 1024 * 1024,
+    SLAB_BYTES = 128 * 1024,
+    SLAB_BLOCK_MAX = 4096, /* larger ones fill pages of their own */
 };
 
 /* Under AddressSanitizer every block is its own allocation, so that a use after
@@ -111,6 +113,21 @@ static void *carve(struct tsn_pool *pool, size_t bytes)
     return block;
 }
 
+/* Blocks of a class lie side by side, from lines of their own: the totals of busy entities
+ * then share pages, and the larger ones begin with a cache line. */
+static void *carve_slab(struct tsn_pool *pool, unsigned class, size_t bytes)
+{
+    struct tsn_pool_slab *slab = &pool->slabs[class];
+    if (slab->n == 0) {
+        slab->n = (uint32_t)(SLAB_BYTES / bytes);
+        slab->next = carve(pool, SLAB_BYTES);
+    }
+    void *block = slab->next;
+    slab->next += bytes;
+    slab->n--;
+    return block;
+}
+
 void *tsn_pool_alloc(struct tsn_pool *pool, size_t bytes)
 {
     size_t rounded = tsn_pool_size(bytes);
@@ -128,7 +145,7 @@ void *tsn_pool_alloc(struct tsn_pool *pool, size_t bytes)
         pool->vacant[class] = block->next;
         return block;
     }
-    return carve(pool, rounded);
+    return rounded <= SLAB_BLOCK_MAX ? carve_slab(pool, class, rounded) : carve(pool, rounded);
 }
 
 void tsn_pool_free(struct tsn_pool *pool, void *block, size_t bytes)

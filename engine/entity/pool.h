@@ -16,8 +16,15 @@ enum { TSN_POOL_CLASSES = 64 };
 
 struct tsn_pool_block;
 
+/* Blocks of one class that were never used. */
+struct tsn_pool_slab {
+    uint8_t *next;
+    uint32_t n;
+};
+
 struct tsn_pool {
     struct tsn_pool_block *vacant[TSN_POOL_CLASSES];
+    struct tsn_pool_slab slabs[TSN_POOL_CLASSES];
     struct tsn_pool_block *chunks;
     struct tsn_pool_block *reserve; /* chunks that were touched and nothing is in yet */
     uint8_t *next;                  /* unused rest of the newest chunk */

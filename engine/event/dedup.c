@@ -23,8 +23,14 @@ static uint32_t table_minute(int64_t minute)
 /* Minutes before it are forgotten. */
 static void keep_from(struct tsn_dedup *dedup, int64_t minute)
 {
+    int64_t expires_ms;
     dedup->kept_from = minute;
     dedup->kept_minute = table_minute(minute);
+    if (__builtin_mul_overflow(minute + 1, (int64_t)MINUTE_MS, &expires_ms) ||
+        __builtin_add_overflow(expires_ms, dedup->window_ms, &expires_ms)) {
+        expires_ms = minute < 0 ? INT64_MIN : INT64_MAX;
+    }
+    dedup->expires_ms = expires_ms;
 }
 
 void tsn_dedup_init(struct tsn_dedup *dedup, tsn_duration_ms window_ms, uint64_t cap_bytes)
@@ -114,7 +120,8 @@ static void pane_forget_first(struct tsn_dedup *dedup)
 static void panes_expire(struct tsn_dedup *dedup, tsn_event_ms newest_ms)
 {
     tsn_event_ms from_ms;
-    if (newest_ms == INT64_MIN || __builtin_sub_overflow(newest_ms, dedup->window_ms, &from_ms)) {
+    if (newest_ms < dedup->expires_ms || newest_ms == INT64_MIN ||
+        __builtin_sub_overflow(newest_ms, dedup->window_ms, &from_ms)) {
         return;
     }
     int64_t minute = minute_of(from_ms);
@@ -129,6 +136,9 @@ static void panes_expire(struct tsn_dedup *dedup, tsn_event_ms newest_ms)
 static struct tsn_dedup_pane *pane_of(struct tsn_dedup *dedup, int64_t minute)
 {
     size_t p = dedup->n_panes;
+    if (p > 0 && dedup->panes[p - 1].minute == minute) { /* nearly always */
+        return &dedup->panes[p - 1];
+    }
     while (p > 0 && dedup->panes[p - 1].minute > minute) {
         p--;
     }

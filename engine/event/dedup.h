@@ -71,6 +71,7 @@ struct tsn_dedup {
     size_t n_panes, panes_cap;
     int64_t kept_from;           /* minutes before it are forgotten */
     uint32_t kept_minute;        /* the same as the table counts minutes */
+    tsn_event_ms expires_ms;     /* E at which the next minute is forgotten */
     struct tsn_dedup_gone *gone; /* panes that a cut has and that are forgotten */
     size_t n_gone, gone_cap;
     struct tsn_dedup_taker taker; /* of the cut under way */

@@ -173,13 +173,10 @@ static void move_to(struct tsn_cell **cell, const struct tsn_window_layout *layo
 
 /* A place behind the last row: dead rows go first, then rows move to the front if
  * a quarter is free there, then the block grows by half. */
-static void room_for_one(struct tsn_cell **cell, const struct tsn_window_layout *layout,
-                         struct tsn_pool *pool, tsn_event_ms dead_ms)
+static void room_make(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                      struct tsn_pool *pool, tsn_event_ms dead_ms)
 {
     struct tsn_cell *at = *cell;
-    if (at->head + at->n < at->cap) {
-        return;
-    }
     drop_first(at, layout, pool, tsn_cell_after(at, layout, dead_ms));
     if (at->head > at->cap / 4) {
         memmove(at->words, row_at(at, layout, 0),
@@ -188,6 +185,14 @@ static void room_for_one(struct tsn_cell **cell, const struct tsn_window_layout 
         return;
     }
     move_to(cell, layout, pool, (uint64_t)at->n + at->n / 2 + 2);
+}
+
+static inline void room_for_one(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                                struct tsn_pool *pool, tsn_event_ms dead_ms)
+{
+    if ((*cell)->head + (*cell)->n == (*cell)->cap) {
+        room_make(cell, layout, pool, dead_ms);
+    }
 }
 
 void tsn_cell_append(struct tsn_cell **cell, const struct tsn_window_layout *layout,
