@@ -80,7 +80,7 @@ struct tsn_store {
 int64_t tsn_store_clock(clockid_t id);
 
 /* Takes from the hands of the caller the next part of the job's whole cut into store->cut, or waits
- * for it; false: the store closes, or nobody wants it any more. Takes lock. */
+ * for it; false: the store closes. Takes lock. */
 bool tsn_store_next_part(struct tsn_store *store);
 
 /* Whether the next cut must be whole; gives what was said before. Takes lock. */

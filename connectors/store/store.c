@@ -358,11 +358,10 @@ bool tsn_store_room(struct tsn_store *store, const struct tsn_checkpoint_meta *m
 bool tsn_store_next_part(struct tsn_store *store)
 {
     pthread_mutex_lock(&store->lock);
-    while (!store->handed.first && !store->complete && !store->dropped &&
-           !atomic_load(&store->stop)) {
+    while (!store->handed.first && !store->complete && !atomic_load(&store->stop)) {
         pthread_cond_wait(&store->changed, &store->lock);
     }
-    bool wanted = !store->dropped && !atomic_load(&store->stop);
+    bool wanted = !atomic_load(&store->stop);
     if (wanted) {
         tsn_cut_move(&store->handed, &store->cut, PART_MAX, true);
         store->cut.whole = true;
