@@ -443,6 +443,16 @@ static void ask_trouble(struct live *live)
 
 /* ---- the loop ---------------------------------------------------------------------------- */
 
+/* Whatever is new of the seat, the next turn asks for it (hold): what is not read here
+ * would end every sleep from now on. */
+static void read_seat(const struct live *live)
+{
+    uint64_t count;
+    if (read(tsn_leader_fd(live->session->leader), &count, sizeof count) < 0) {
+        count = 0;
+    }
+}
+
 static void sleep_until(struct live *live, int64_t wake_ms)
 {
     const struct tsn_config *config = live->session->config;
@@ -466,6 +476,9 @@ static void sleep_until(struct live *live, int64_t wake_ms)
         {.fd = tsn_leader_fd(live->session->leader), .events = POLLIN},
     };
     poll(fds, sizeof fds / sizeof fds[0], (int)wait_ms);
+    if (fds[3].revents & POLLIN) {
+        read_seat(live);
+    }
 }
 
 /* The interval is as full as it may be and the one before still commits: wait. */
@@ -499,10 +512,7 @@ static bool hold(struct live *live, bool *holding, struct tsn_failure *failure)
     if (live->now_ms - live->held_since_ms > HOLD_MS) {
         return tsn_fail(failure, TSN_REMEDY_STAND_BY, "leadership was lost");
     }
-    uint64_t count;
-    if (read(tsn_leader_fd(live->session->leader), &count, sizeof count) < 0) {
-        count = 0;
-    }
+    read_seat(live);
     struct pollfd fds[] = {
         {.fd = tsn_publisher_fd(live->session->publisher), .events = POLLIN},
         {.fd = tsn_leader_fd(live->session->leader), .events = POLLIN},
