@@ -10,7 +10,7 @@
  * each in a process of its own and the two engines in turn first; the peer runs once
  * before, unmeasured, because a cold broker serves at half its rate. The fastest of its
  * rounds counts for each. All use the same properties, so none is tuned. The engines have
- * engine.reserve of 512 MiB, for the reason that bench core gives.
+ * engine.reserve of 1 GiB, for the reason that bench core gives.
  *
  * Answers are checked: of every run of the engine the alerts, read back, must be those
  * of a replay of its manifests from empty state, and every record must have been
@@ -38,7 +38,7 @@
 #include "rules/must/must.h"
 
 enum { ASK_MS = 20000, FEATURES = 10, RULES = 20, ROUNDS_MAX = 16, KINDS = 2, OUTPUTS = 4 };
-enum { RESERVE_BYTES = 512 << 20 };
+enum { RESERVE_BYTES = 1 << 30 };
 
 static struct {
     uint64_t records;
@@ -48,7 +48,7 @@ static struct {
     char folder[256];
     char text[256]; /* bootstrap of the own broker */
     bool own;
-} bench = {.records = 2000000, .partitions = 12, .rounds = 2};
+} bench = {.records = 4000000, .partitions = 12, .rounds = 4};
 
 static _Noreturn void give_up(const char *what)
 {
