@@ -31,6 +31,15 @@ static inline bool tsn_digits_are(uint64_t word)
            ((word + UINT64_C(0x0606060606060606)) & high) == TSN_DIGITS_ZEROS;
 }
 
+/* How many digits the word begins with. */
+static inline uint32_t tsn_digits_count(uint64_t word)
+{
+    const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0);
+    uint64_t others = ((word & high) ^ TSN_DIGITS_ZEROS) |
+                      (((word + UINT64_C(0x0606060606060606)) & high) ^ TSN_DIGITS_ZEROS);
+    return others ? (uint32_t)__builtin_ctzll(others) / 8 : 8; /* what carries is behind it */
+}
+
 /* What eight digits say. */
 static inline uint64_t tsn_digits_value(uint64_t word)
 {
@@ -42,11 +51,17 @@ static inline uint64_t tsn_digits_value(uint64_t word)
            32;
 }
 
+/* The first n (1 to 7) of eight bytes, with zeros in front. */
+static inline uint64_t tsn_digits_first(uint64_t word, uint32_t n)
+{
+    return word << (64 - 8 * n) | TSN_DIGITS_ZEROS >> 8 * n;
+}
+
 /* The first n (1 to 8) of eight bytes at p, with zeros in front. */
 static inline uint64_t tsn_digits_front(const char *p, uint32_t n)
 {
-    uint64_t word = tsn_digits_load(p) << (64 - 8 * n);
-    return n < 8 ? word | TSN_DIGITS_ZEROS >> 8 * n : word;
+    uint64_t word = tsn_digits_load(p);
+    return n < 8 ? tsn_digits_first(word, n) : word;
 }
 
 #endif

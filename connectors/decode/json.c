@@ -82,9 +82,6 @@ static void children_link(struct tsn_json_reader *reader, int parent)
         }
     }
     tsn_wordset_make(&node->names, names, n, &reader->arena);
-    if (n) {
-        node->guesses = tsn_arena_zalloc(&reader->arena, TSN_JSON_GUESSES, sizeof *node->guesses);
-    }
 }
 
 struct tsn_json_reader *tsn_json_reader_new(const char *const *pointers, size_t n, int *slots,
@@ -104,7 +101,10 @@ struct tsn_json_reader *tsn_json_reader_new(const char *const *pointers, size_t 
         children_link(reader, i);
     }
     reader->slots =
-        tsn_arena_zalloc(&reader->arena, (size_t)reader->n_nodes, sizeof *reader->slots);
+        tsn_arena_zalloc(&reader->arena, (size_t)reader->n_nodes + 1, sizeof *reader->slots);
+    reader->shape.steps =
+        tsn_arena_alloc(&reader->arena, TSN_SHAPE_STEPS * sizeof *reader->shape.steps);
+    reader->shape.first = TSN_SHAPE_NONE;
     reader->max_bytes = max_bytes;
     reader->text = malloc(max_bytes + TSN_SIMDJSON_PADDING);
     reader->scratch = malloc(max_bytes + 1);

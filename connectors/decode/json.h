@@ -6,8 +6,9 @@
  * twice is an error: parsers disagree about which one counts, and whoever can
  * write such a record could show one number to the bank and another to us.
  *
- * One look-up per member (wordset.h) replaced one walk per pointer, which costs
- * members x fields. One thread a reader.
+ * Two ways lead to the same: a record of a shape that was seen before is compared with it
+ * (shape.h), any other is walked (walk.h), with one look-up per member (wordset.h). One
+ * thread a reader.
  */
 #ifndef TSN_CONNECTORS_DECODE_JSON_H
 #define TSN_CONNECTORS_DECODE_JSON_H

@@ -65,6 +65,11 @@ extern "C" enum tsn_simdjson_verdict tsn_simdjson_index(struct tsn_simdjson *par
     return verdict_of(error);
 }
 
+extern "C" bool tsn_simdjson_utf8(const char *bytes, size_t len)
+{
+    return simdjson::validate_utf8(bytes, len);
+}
+
 extern "C" enum tsn_simdjson_verdict
 tsn_simdjson_parse(struct tsn_simdjson *parser, const char *padded, size_t len, bool *is_object)
 {

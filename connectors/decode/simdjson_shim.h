@@ -1,7 +1,7 @@
 /* The only door to simdjson: where tokens of a JSON text begin.
  *
  * simdjson's first stage (SIMD) validates UTF-8 and strings and finds every
- * token; connectors/decode/json.c walks the tokens. Its second stage was the
+ * token; connectors/decode/walk.c walks them. Its second stage was the
  * alternative: the DOM turns numbers into doubles before money can be read
  * exactly and refuses integers beyond 64 bits that nobody reads, and the
  * on-demand reader checks only what is read. The tests hold the walk against the
@@ -40,6 +40,9 @@ void tsn_simdjson_free(struct tsn_simdjson *parser);
 enum tsn_simdjson_verdict tsn_simdjson_index(struct tsn_simdjson *parser, const char *padded,
                                              size_t len, const uint32_t **tokens,
                                              uint32_t *n_tokens);
+
+/* Are the bytes UTF-8? */
+bool tsn_simdjson_utf8(const char *bytes, size_t len);
 
 /* What simdjson's full parse says; for tests and benchmarks. `is_object` tells
  * whether the value is one. */

@@ -36,15 +36,10 @@ static inline char peek(const struct walk *w)
     return w->text[w->tokens[w->at]];
 }
 
-/* End of the token looked at: the next one, less the white space between. */
+/* End of the token looked at. */
 static inline uint32_t token_end(const struct walk *w)
 {
-    uint32_t end = w->tokens[w->at + 1];
-    while (w->text[end - 1] == ' ' || w->text[end - 1] == '\n' || w->text[end - 1] == '\r' ||
-           w->text[end - 1] == '\t') {
-        end--;
-    }
-    return end;
+    return (uint32_t)(tsn_json_token_end(w->text, w->tokens + w->at) - w->text);
 }
 
 static bool hex4(const char *p, const char *end, uint32_t *out)
@@ -302,152 +297,34 @@ static inline bool skip(struct walk *w)
     return c == '{' || c == '[' ? skip_nested(w) : scalar(w, &ignored);
 }
 
-static bool object(struct walk *w, struct tsn_json_node *node);
+static bool object(struct walk *w, const struct tsn_json_node *node);
 static bool array(struct walk *w, const struct tsn_json_node *node);
 
 /* A value that a pointer names or passes through. Recursion is bounded by the
  * longest pointer. */
 static bool mapped(struct walk *w, int at)
 {
-    struct tsn_json_node *node = &w->reader->nodes[at];
+    const struct tsn_json_node *node = &w->reader->nodes[at];
     struct tsn_json_slot *slot = &w->reader->slots[at];
     if (slot->reading == w->reader->reading) {
         w->twice = true;
         return expected(w, "a mapped member only once");
     }
     slot->reading = w->reader->reading;
-    char c = peek(w);
+    const char *start = w->text + w->tokens[w->at]; /* by it, the shape finds its slot */
+    char c = *start;
     if (c == '{') {
-        slot->value = (struct tsn_json_value){.kind = TSN_JSON_OBJECT};
+        slot->value = (struct tsn_json_value){.kind = TSN_JSON_OBJECT, .p = start};
         return node->n_children ? object(w, node) : skip(w);
     }
     if (c == '[') {
-        slot->value = (struct tsn_json_value){.kind = TSN_JSON_ARRAY};
+        slot->value = (struct tsn_json_value){.kind = TSN_JSON_ARRAY, .p = start};
         return node->n_children ? array(w, node) : skip(w);
     }
     return scalar(w, &slot->value);
 }
 
-/* ---- the usual record: the members of the last one, in its order ------------------- */
-
-/* Is the member at token t the one that stood here last time? Then its name was
- * checked then: equal bytes from a token's start, and the next token is the colon. */
-static inline bool guessed(const char *text, const uint32_t *t, const struct tsn_json_guess *guess)
-{
-    uint32_t len = guess->len;
-    const char *p = text + t[0];
-    if (t[1] - t[0] != len || p[len] != ':') {
-        return false;
-    }
-    if (len < 8) { /* the text is padded */
-        return tsn_digits_load(p) << (64 - 8 * len) == guess->head;
-    }
-    return tsn_digits_load(p) == guess->head && tsn_digits_load(p + len - 8) == guess->tail &&
-           (len <= 16 || memcmp(p + 8, guess->text + 8, len - 16) == 0);
-}
-
-/* A string without escapes, a short integer, or a word; false: anything else, be it
- * right or wrong. */
-static inline bool usual_value(const char *text, const uint32_t *t, struct tsn_json_value *out)
-{
-    const char *p = text + t[0];
-    uint32_t len = t[1] - t[0];
-    *out = (struct tsn_json_value){.kind = TSN_JSON_NUMBER, .len = len, .p = p};
-    switch (*p) {
-    case '"':
-        out->kind = TSN_JSON_STRING;
-        out->len = len - 2;
-        out->p = p + 1;
-        return len >= 2 && p[len - 1] == '"';
-    case 't':
-    case 'f':
-        out->kind = TSN_JSON_BOOL;
-        return *p == 't' ? len == 4 && memcmp(p, "true", 4) == 0
-                         : len == 5 && memcmp(p, "false", 5) == 0;
-    case 'n':
-        out->kind = TSN_JSON_NULL;
-        return len == 4 && memcmp(p, "null", 4) == 0;
-    default:
-        out->plain = plain_integer(p, len, &out->integer);
-        return out->plain;
-    }
-}
-
-/* Steps over members from the i-th on as long as they are guessed and their values
- * usual, and says which one comes next; *closed: none, the object is at its end.
- * Everything is in registers here; in the general walk, storing and loading `at`
- * for every token was a third of its time. */
-static uint32_t usual_members(struct walk *w, const struct tsn_json_node *node, uint32_t i,
-                              bool *closed)
-{
-    const char *text = w->text;
-    const uint32_t *t = w->tokens + w->at;
-    struct tsn_json_slot *slots = w->reader->slots;
-    uint32_t reading = w->reader->reading;
-    *closed = false;
-    for (; i < TSN_JSON_GUESSES && !*closed; i++) {
-        const struct tsn_json_guess *guess = &node->guesses[i];
-        struct tsn_json_value value;
-        if (!guessed(text, t, guess) || !usual_value(text, t + 2, &value)) {
-            break;
-        }
-        char after = text[t[3]];
-        if (after != ',' && after != '}') {
-            break;
-        }
-        if (guess->node >= 0) {
-            struct tsn_json_slot *slot = &slots[guess->node];
-            if (slot->reading == reading) {
-                break;
-            }
-            slot->reading = reading;
-            slot->value = value;
-        }
-        *closed = after == '}';
-        t += 4;
-    }
-    w->at = (uint32_t)(t - w->tokens);
-    return i;
-}
-
-/* ---- any record --------------------------------------------------------------------- */
-
-static void remember(struct tsn_json_guess *guess, const char *p, uint32_t len, int32_t child)
-{
-    memcpy(guess->text, p, len);
-    guess->len = len;
-    guess->node = child;
-    guess->head = tsn_digits_load(p);
-    if (len < 8) {
-        guess->head <<= 64 - 8 * len;
-    } else {
-        guess->tail = tsn_digits_load(p + len - 8);
-    }
-}
-
-/* The member looked at, by its name; guessed, if its value is what is unusual. */
-static bool member(struct walk *w, struct tsn_json_node *node, uint32_t i, int32_t *child)
-{
-    struct tsn_json_value name;
-    if (i < TSN_JSON_GUESSES && guessed(w->text, w->tokens + w->at, &node->guesses[i])) {
-        *child = node->guesses[i].node;
-        w->at += 2;
-        return true;
-    }
-    uint32_t start = w->tokens[w->at], len = w->tokens[w->at + 1] - start;
-    if (!key(w, &name)) {
-        return false;
-    }
-    int32_t found = tsn_wordset_find(&node->names, name.p, name.len);
-    *child = found < 0 ? -1 : node->children[found];
-    bool as_written = name.p == w->text + start + 1 && name.len + 2 == len;
-    if (as_written && i < TSN_JSON_GUESSES && len <= TSN_JSON_GUESS_TEXT) {
-        remember(&node->guesses[i], w->text + start, len, *child);
-    }
-    return true;
-}
-
-static bool object(struct walk *w, struct tsn_json_node *node)
+static bool object(struct walk *w, const struct tsn_json_node *node)
 {
     if (!open_one(w)) {
         return false;
@@ -457,20 +334,13 @@ static bool object(struct walk *w, struct tsn_json_node *node)
         w->depth--;
         return true;
     }
-    for (uint32_t i = 0;; i++) {
-        int32_t child;
-        bool closed = false;
-        if (!w->escapes) {
-            i = usual_members(w, node, i, &closed);
-        }
-        if (closed) {
-            w->depth--;
-            return true;
-        }
-        if (!member(w, node, i, &child)) {
+    for (;;) {
+        struct tsn_json_value name;
+        if (!key(w, &name)) {
             return false;
         }
-        if (!(child < 0 ? skip(w) : mapped(w, child))) {
+        int32_t child = tsn_wordset_find(&node->names, name.p, name.len);
+        if (!(child < 0 ? skip(w) : mapped(w, node->children[child]))) {
             return false;
         }
         char c = peek(w);
@@ -514,20 +384,19 @@ static bool array(struct walk *w, const struct tsn_json_node *node)
     }
 }
 
-enum tsn_json_outcome tsn_json_read(struct tsn_json_reader *reader, const char *bytes, size_t len,
-                                    struct tsn_json_error *error)
+/* Forgets what stands in the slots. */
+static void begin(struct tsn_json_reader *reader)
 {
-    TSN_MUST(len <= reader->max_bytes);
-    *error = (struct tsn_json_error){0, "a JSON object"};
     if (++reader->reading == 0) { /* after 2^32 readings the stamps are old */
         memset(reader->slots, 0, (size_t)reader->n_nodes * sizeof *reader->slots);
         reader->reading = 1;
     }
-    if (len == 0) {
-        return TSN_JSON_MALFORMED;
-    }
-    memcpy(reader->text, bytes, len);
-    memset(reader->text + len, ' ', TSN_SIMDJSON_PADDING);
+}
+
+/* Reads the record of len bytes in reader->text, of whatever shape, and learns it. */
+static enum tsn_json_outcome walk_record(struct tsn_json_reader *reader, size_t len,
+                                         struct tsn_json_error *error)
+{
     struct walk w = {
         .reader = reader,
         .text = reader->text,
@@ -553,5 +422,26 @@ enum tsn_json_outcome tsn_json_read(struct tsn_json_reader *reader, const char *
         expected(&w, "nothing after the object");
         return TSN_JSON_MALFORMED;
     }
+    if (!w.escapes) {
+        tsn_shape_learn(reader, len, w.tokens, w.n);
+    }
     return TSN_JSON_OK;
+}
+
+enum tsn_json_outcome tsn_json_read(struct tsn_json_reader *reader, const char *bytes, size_t len,
+                                    struct tsn_json_error *error)
+{
+    TSN_MUST(len <= reader->max_bytes);
+    *error = (struct tsn_json_error){0, "a JSON object"};
+    begin(reader);
+    if (len == 0) {
+        return TSN_JSON_MALFORMED;
+    }
+    memcpy(reader->text, bytes, len);
+    memset(reader->text + len, ' ', TSN_SIMDJSON_PADDING);
+    if (tsn_shape_read(reader, len)) {
+        return TSN_JSON_OK;
+    }
+    begin(reader);
+    return walk_record(reader, len, error);
 }

@@ -3,10 +3,8 @@
  * json.c makes readers, walk.c fills their slots, decode.c reads slots without a
  * call. Nothing but their test includes this file besides.
  *
- * The records of a feed look alike, so every mapped object remembers the members of
- * its last reading in order: a member is first compared with the one that stood at
- * its place, bytes with bytes, and only looked up when they differ. What is
- * remembered changes speed, never results.
+ * The walk checks all of a record and takes any; what came before does not matter to it.
+ * Records of a shape that was seen before never get here (shape.h).
  */
 #ifndef TSN_CONNECTORS_DECODE_WALK_H
 #define TSN_CONNECTORS_DECODE_WALK_H
@@ -16,20 +14,10 @@
 #include <stdint.h>
 
 #include "connectors/decode/json.h"
+#include "connectors/decode/shape.h"
 #include "connectors/decode/simdjson_shim.h"
 #include "connectors/decode/wordset.h"
 #include "rules/arena/arena.h"
-
-/* Members remembered of an object, and the longest name with its quotes; what is
- * beyond is looked up. A guess fills a cache line. */
-enum { TSN_JSON_GUESSES = 64, TSN_JSON_GUESS_TEXT = 40 };
-
-struct tsn_json_guess {
-    uint64_t head, tail; /* first and last bytes, overlapping in short names */
-    uint32_t len;        /* of `"name"` as written, without escapes; 0: nothing yet */
-    int32_t node;        /* or -1: nobody maps it */
-    char text[TSN_JSON_GUESS_TEXT];
-};
 
 /* A place that pointers name or pass through. Node 0 is the record itself. */
 struct tsn_json_node {
@@ -38,7 +26,6 @@ struct tsn_json_node {
     uint32_t n_children;
     int *children; /* [n_children] */
     struct tsn_wordset names;
-    struct tsn_json_guess *guesses; /* [TSN_JSON_GUESSES], if it has children */
 };
 
 struct tsn_json_slot {
@@ -51,7 +38,8 @@ struct tsn_json_reader {
     struct tsn_simdjson *simdjson;
     int n_nodes;
     struct tsn_json_node *nodes;
-    struct tsn_json_slot *slots; /* [n_nodes] */
+    struct tsn_json_slot *slots; /* [n_nodes], and one for what nobody maps */
+    struct tsn_shape shape;
     uint32_t reading;
     size_t max_bytes;
     char *text;    /* the record, padded */
@@ -64,6 +52,16 @@ static inline const struct tsn_json_value *tsn_json_found(const struct tsn_json_
 {
     const struct tsn_json_slot *of = &reader->slots[slot];
     return of->reading == reader->reading ? &of->value : NULL;
+}
+
+/* Where the token ends: before the next one, less the white space between. */
+static inline const char *tsn_json_token_end(const char *text, const uint32_t *token)
+{
+    const char *end = text + token[1];
+    while (end[-1] == ' ' || end[-1] == '\n' || end[-1] == '\r' || end[-1] == '\t') {
+        end--;
+    }
+    return end;
 }
 
 #endif

@@ -1,6 +1,6 @@
-/* Walk: what is remembered of the record before must not show. Every record is read by
- * a reader that has just read another one, and by a fresh reader; both must say the
- * same, and what the table says. */
+/* Walk and shape: what is remembered of the records before must not show. Every record is
+ * read by a reader that has just read another one or the same, and by a fresh reader; both
+ * must say the same, and what the table says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,6 +51,25 @@ static const struct record {
     {"digits up to sixteen", "{\"a\":1234567890123456,\"number\":0}", TSN_JSON_OK, 0,
      "1234567890123456"},
     {"more digits", "{\"a\":12345678901234567,\"number\":-0}", TSN_JSON_OK, 0, "12345678901234567"},
+    {"a fraction", "{\"a\":-12.50,\"number\":1e3}", TSN_JSON_OK, 0, "-12.50"},
+    {"an exponent", "{\"a\":0,\"number\":12345678E+2}", TSN_JSON_OK, 1, "12345678E+2"},
+    {"a fraction behind eight digits", "{\"a\":0,\"number\":12345678.5}", TSN_JSON_OK, 1,
+     "12345678.5"},
+    {"a string of sixteen bytes", "{\"a\":\"0123456789abcdef\",\"number\":17}", TSN_JSON_OK, 0,
+     "0123456789abcdef"},
+    {"a longer one", "{\"a\":\"0123456789abcdef0123456789abcdef0\",\"number\":17}", TSN_JSON_OK, 0,
+     "0123456789abcdef0123456789abcdef0"},
+    {"letters beyond ASCII", "{\"a\":\"\xe5\x8c\x97\xe4\xba\xac\",\"number\":17}", TSN_JSON_OK, 0,
+     "\xe5\x8c\x97\xe4\xba\xac"},
+    {"half a letter", "{\"a\":\"\xe5\x8c\",\"number\":17}", TSN_JSON_UTF8, -1, NULL},
+    {"a control character", "{\"a\":\"v\n\",\"number\":17}", TSN_JSON_MALFORMED, -1, NULL},
+    {"much white space behind",
+     "{\"a\":\"v\",\"number\":17}                                                    "
+     "                                                                               ",
+     TSN_JSON_OK, 1, "17"},
+    {"a fraction without digits", "{\"a\":\"v\",\"number\":17.}", TSN_JSON_MALFORMED, -1, NULL},
+    {"a sign without digits", "{\"a\":\"v\",\"number\":-}", TSN_JSON_MALFORMED, -1, NULL},
+    {"a string without an end", "{\"a\":\"v", TSN_JSON_MALFORMED, -1, NULL},
     {"nothing", "{}", TSN_JSON_OK, 0, NULL},
     {"an empty object inside", "{\"a\":\"\",\"sub\":{}}", TSN_JSON_OK, 0, ""},
     {"a member twice", "{\"a\":\"v\",\"a\":17}", TSN_JSON_TWICE, -1, NULL},
@@ -155,16 +174,112 @@ static void a_record_is_read_the_same_whatever_came_before_it(void **state)
     }
 }
 
+/* Is the record that the reader has just read of a shape it knows? */
+static bool shape_is_known(struct tsn_json_reader *reader, const char *text)
+{
+    return tsn_shape_read(reader, strlen(text));
+}
+
+static void a_shape_is_known_from_its_first_record_on(void **state)
+{
+    static const struct {
+        const char *first, *then;
+        bool known;
+    } cases[] = {
+        {"{\"a\":\"v\",\"number\":17}", "{\"a\":\"other\",\"number\":-1.5}", true},
+        {"{\"a\":\"v\",\"number\":17}", "{\"a\":\"\xe5\x8c\x97\",\"number\":1}", true},
+        {"{\"a\": \"v\", \"number\": 17}\n", "{\"a\": \"w\", \"number\": 18}\n", true},
+        {"{\"x\":{\"y\":[1,{\"z\":true}]},\"a\":1}", "{\"x\":{\"y\":[2,{\"z\":false}]},\"a\":2}",
+         true},
+        {"{\"sub\":{\"x\":1},\"list\":[1,2]}", "{\"sub\":{\"x\":3},\"list\":[4,5]}", true},
+        {"{\"a_name_that_is_longer_than_a_step_of_thirty_two_bytes_and_twice_that\":1}",
+         "{\"a_name_that_is_longer_than_a_step_of_thirty_two_bytes_and_twice_that\":2}", true},
+        {"{\"a\":\"v\",\"number\":17}", "{\"a\":\"v\",\"number\":null}", false},
+        {"{\"a\":\"v\",\"number\":17}", "{\"a\":\"\\t\",\"number\":17}", false},
+        {"{\"a\":\"v\",\"number\":17}", "{\"number\":17,\"a\":\"v\"}", false},
+        {"{\"a\":\"v\",\"number\":17}", "{\"a\":\"v\", \"number\":17}", false},
+        {"{\"list\":[1,2]}", "{\"list\":[1,2,3]}", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int slots[POINTERS];
+        struct tsn_json_reader *reader = tsn_json_reader_new(pointers, POINTERS, slots, 4096);
+        struct record first = {.text = cases[i].first}, then = {.text = cases[i].then};
+        assert_int_equal(read_one(reader, &first).outcome, TSN_JSON_OK);
+        memset(reader->text, ' ', 200);
+        memcpy(reader->text, then.text, strlen(then.text));
+        assert_int_equal(shape_is_known(reader, then.text), cases[i].known);
+        tsn_json_reader_free(reader);
+    }
+}
+
+/* Every byte of a record that is known, changed to every byte that means something. */
+static void a_byte_changed_is_read_as_by_a_fresh_reader(void **state)
+{
+    static const char usual[] = "{\"v\":1,\"a\":\"abcdefgh\",\"number\":1712345678901,"
+                                "\"sub\":{\"x\":true,\"yy\":null},\"list\":[1,\"e\"]}";
+    static const char bytes[] = "\"\\\x1f\x80\xc3 0-.e,:{}[]x\n";
+    (void)state;
+    int slots[POINTERS];
+    struct tsn_json_reader *warm = tsn_json_reader_new(pointers, POINTERS, slots, 4096);
+    struct record record = {.text = usual};
+    assert_int_equal(read_one(warm, &record).outcome, TSN_JSON_OK);
+    for (size_t at = 0; at < sizeof usual - 1; at++) {
+        for (const char *byte = bytes; *byte; byte++) {
+            char text[sizeof usual];
+            memcpy(text, usual, sizeof usual);
+            text[at] = *byte;
+            record.text = text;
+            struct tsn_json_reader *fresh = tsn_json_reader_new(pointers, POINTERS, slots, 4096);
+            struct said a = read_one(warm, &record), b = read_one(fresh, &record);
+            if (a.outcome != b.outcome || a.error.at != b.error.at) {
+                fail_msg("%s: outcomes %d and %d", text, (int)a.outcome, (int)b.outcome);
+            }
+            if (a.outcome == TSN_JSON_OK) {
+                assert_same(warm, fresh, slots);
+            }
+            tsn_json_reader_free(fresh);
+        }
+        record.text = usual;
+        assert_int_equal(read_one(warm, &record).outcome, TSN_JSON_OK);
+        assert_true(shape_is_known(warm, usual));
+    }
+    tsn_json_reader_free(warm);
+}
+
+static void shapes_beyond_the_room_are_read_and_learned_in_time(void **state)
+{
+    (void)state;
+    int slots[POINTERS];
+    struct tsn_json_reader *reader = tsn_json_reader_new(pointers, POINTERS, slots, 4096);
+    char text[64];
+    struct record record = {.text = text};
+    for (int i = 0; i < TSN_SHAPE_STEPS; i++) {
+        snprintf(text, sizeof text, "{\"m%d\":1,\"number\":%d}", i, i);
+        assert_int_equal(read_one(reader, &record).outcome, TSN_JSON_OK);
+        assert_int_equal(tsn_json_found(reader, slots[1])->integer, i);
+    }
+    assert_int_equal(reader->shape.n, TSN_SHAPE_STEPS);
+    assert_false(shape_is_known(reader, text));
+    int n = 0;
+    for (; n < 100000 && !shape_is_known(reader, text); n++) {
+        assert_int_equal(read_one(reader, &record).outcome, TSN_JSON_OK);
+        assert_int_equal(tsn_json_found(reader, slots[1])->integer, TSN_SHAPE_STEPS - 1);
+    }
+    assert_in_range(n, 2, 99999);
+    tsn_json_reader_free(reader);
+}
+
 static void more_members_than_are_remembered_are_read(void **state)
 {
     (void)state;
     int slots[POINTERS];
-    char text[4096];
+    static char text[64 * 1024];
     struct tsn_json_reader *reader = tsn_json_reader_new(pointers, POINTERS, slots, sizeof text);
     for (int round = 0; round < 3; round++) {
         int len = 1;
         text[0] = '{';
-        for (int i = 0; i < 3 * TSN_JSON_GUESSES; i++) {
+        for (int i = 0; i < 3 * TSN_SHAPE_STEPS; i++) {
             len += snprintf(text + len, sizeof text - (size_t)len, "\"m%d\":%d,", i, i);
         }
         len += snprintf(text + len, sizeof text - (size_t)len, "\"number\":%d}", round);
@@ -202,6 +317,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_read_the_same_whatever_came_before_it),
+        cmocka_unit_test(a_shape_is_known_from_its_first_record_on),
+        cmocka_unit_test(a_byte_changed_is_read_as_by_a_fresh_reader),
+        cmocka_unit_test(shapes_beyond_the_room_are_read_and_learned_in_time),
         cmocka_unit_test(more_members_than_are_remembered_are_read),
         cmocka_unit_test(integers_of_every_length_say_what_their_digits_say),
     };
