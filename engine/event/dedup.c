@@ -136,9 +136,6 @@ static void panes_expire(struct tsn_dedup *dedup, tsn_event_ms newest_ms)
 static struct tsn_dedup_pane *pane_of(struct tsn_dedup *dedup, int64_t minute)
 {
     size_t p = dedup->n_panes;
-    if (p > 0 && dedup->panes[p - 1].minute == minute) { /* nearly always */
-        return &dedup->panes[p - 1];
-    }
     while (p > 0 && dedup->panes[p - 1].minute > minute) {
         p--;
     }
@@ -156,7 +153,7 @@ static struct tsn_dedup_pane *pane_of(struct tsn_dedup *dedup, int64_t minute)
     return &dedup->panes[p];
 }
 
-static void pane_add(struct tsn_dedup *dedup, int64_t minute, uint64_t hash)
+static void pane_add_any(struct tsn_dedup *dedup, int64_t minute, uint64_t hash)
 {
     struct tsn_dedup_pane *pane = pane_of(dedup, minute);
     if (pane->n == pane->cap) {
@@ -168,33 +165,66 @@ static void pane_add(struct tsn_dedup *dedup, int64_t minute, uint64_t hash)
     dedup->n++;
 }
 
+/* Nearly always into the newest pane, which has room. */
+static inline void pane_add(struct tsn_dedup *dedup, int64_t minute, uint64_t hash)
+{
+    struct tsn_dedup_pane *pane = dedup->n_panes ? &dedup->panes[dedup->n_panes - 1] : NULL;
+    if (!pane || pane->minute != minute || pane->n == pane->cap) {
+        pane_add_any(dedup, minute, hash);
+        return;
+    }
+    pane->hashes[pane->n++] = hash;
+    dedup->n++;
+}
+
 /* ---- table ------------------------------------------------------------------------ */
 
+/* Places are looked at without branches: which of them is free or taken is chance. And
+ * without loops: -O2 leaves them as they are, which takes twice the instructions. */
+_Static_assert(TSN_DEDUP_PLACES == 5, "both functions name them all");
+
+static inline bool bucket_has(const struct tsn_dedup_bucket *bucket, uint64_t hash,
+                              uint32_t kept_minute)
+{
+    const uint64_t *at = bucket->hashes;
+    bool found = false;
+    bool same =
+        (at[0] == hash) | (at[1] == hash) | (at[2] == hash) | (at[3] == hash) | (at[4] == hash);
+    for (int i = 0; same && i < TSN_DEDUP_PLACES; i++) {
+        found |= bucket->hashes[i] == hash && bucket->minutes[i] >= kept_minute;
+    }
+    return found;
+}
+
+/* The first free place, or TSN_DEDUP_PLACES. */
+static inline uint32_t bucket_place(const struct tsn_dedup_bucket *bucket, uint32_t kept_minute)
+{
+    const uint32_t *at = bucket->minutes;
+    uint32_t first = at[0] < kept_minute, second = at[1] < kept_minute;
+    uint32_t third = at[2] < kept_minute, fourth = at[3] < kept_minute;
+    uint32_t fifth = at[4] < kept_minute;
+    uint32_t free_places = first | second << 1 | third << 2 | fourth << 3 | fifth << 4;
+    return (uint32_t)__builtin_ctz(free_places | UINT32_C(1) << TSN_DEDUP_PLACES);
+}
+
 /* Is the hash there? If not, it takes the first place that is free: one look for both. */
-static bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, uint32_t minute)
+static inline bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, uint32_t minute)
 {
     struct tsn_dedup_bucket *buckets = dedup->buckets;
     uint32_t kept_minute = dedup->kept_minute;
     uint64_t mask = dedup->mask;
     uint64_t to = 0;
-    int place = -1;
+    uint32_t place = TSN_DEDUP_PLACES;
     for (uint64_t b = hash & mask;; b = (b + 1) & mask) {
         const struct tsn_dedup_bucket *bucket = &buckets[b];
-        bool found = false;
-        int free_place = -1;
-        for (int i = TSN_DEDUP_PLACES - 1; i >= 0; i--) {
-            bool kept = bucket->minutes[i] >= kept_minute;
-            found |= kept & (bucket->hashes[i] == hash);
-            free_place = kept ? free_place : i;
-        }
-        if (found) {
+        if (bucket_has(bucket, hash, kept_minute)) {
             return true;
         }
-        if (place < 0) {
-            place = free_place;
+        if (place == TSN_DEDUP_PLACES) {
+            place = bucket_place(bucket, kept_minute);
             to = b;
         }
-        if (place >= 0 && bucket->beyond < kept_minute) {
+        if (place < TSN_DEDUP_PLACES && bucket->beyond < kept_minute) {
             break;
         }
     }
