@@ -126,18 +126,30 @@ void tsn_batch_refer(struct tsn_batch *dst, const struct tsn_batch *src, uint32_
     }
 }
 
+/* Where the rows of i's word end, or at end. */
+static inline uint32_t word_end(uint32_t i, uint32_t end)
+{
+    uint32_t next = (i | 63) + 1;
+    return next < end ? next : end;
+}
+
 /* A loop a representation over cells [from, to): `cells` of the union, valid bits beside. Cells
  * that are missing are copied too, whatever stands there: a branch would cost more. */
 #define GATHER(name, type, cells)                                                                  \
     static void gather_##name(struct tsn_column *restrict to, const struct tsn_row_ref *refs,      \
                               int field, uint32_t begin, uint32_t end)                             \
     {                                                                                              \
-        type *out = to->cells;                                                                     \
-        for (uint32_t i = begin; i < end; i++) {                                                   \
-            const struct tsn_column *from = &refs[i].fields[field];                                \
-            uint32_t at = refs[i].at;                                                              \
-            out[i] = from->cells[at];                                                              \
-            to->valid[i >> 6] |= (uint64_t)tsn_bits_get(from->valid, at) << (i & 63);              \
+        type *restrict out = to->cells;                                                            \
+        for (uint32_t i = begin; i < end;) {                                                       \
+            uint32_t word = i >> 6, stop = word_end(i, end);                                       \
+            uint64_t valid = 0;                                                                    \
+            for (; i < stop; i++) {                                                                \
+                const struct tsn_column *from = &refs[i].fields[field];                            \
+                uint32_t at = refs[i].at;                                                          \
+                out[i] = from->cells[at];                                                          \
+                valid |= (uint64_t)tsn_bits_get(from->valid, at) << (i & 63);                      \
+            }                                                                                      \
+            to->valid[word] |= valid;                                                              \
         }                                                                                          \
     }
 
