@@ -79,7 +79,7 @@ double recovery_memory_touch(uint64_t bytes)
 
 void recovery_memory_use(uint64_t bytes)
 {
-    double before_ns = INFINITY;
+    double before_ns = HUGE_VAL;
     double touch_ns = recovery_memory_touch(bytes);
     for (int i = 1; i < USES_MAX && touch_ns < before_ns * 2 / 3; i++) {
         before_ns = touch_ns;
