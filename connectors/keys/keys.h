@@ -47,4 +47,17 @@ size_t tsn_keys_seal_under(const struct tsn_keys *keys, const struct tsn_nonce *
 bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t context_len,
                    const void *sealed, size_t len, uint8_t *out);
 
+/* Opens many at once, in place as above, at half the cost of each. A value's context is
+ * `context` and its own TSN_OPENING_OWN bytes behind that. */
+enum { TSN_OPENING_OWN = 16, TSN_OPENING_CONTEXT_MAX = 256, TSN_OPENINGS_MAX = 512 };
+struct tsn_opening {
+    const uint8_t *own;
+    uint8_t *sealed;
+    size_t len;
+    bool ours; /* answer: as that of tsn_keys_open */
+};
+/* n: at most TSN_OPENINGS_MAX; context_len: at most TSN_OPENING_CONTEXT_MAX. */
+void tsn_keys_open_many(const struct tsn_keys *keys, const void *context, size_t context_len,
+                        struct tsn_opening *openings, size_t n);
+
 #endif

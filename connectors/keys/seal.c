@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "connectors/keys/keys.h"
+#include "connectors/keys/streams.h"
 #include "connectors/keys/subkeys.h"
 #include "rules/must/must.h"
 
@@ -174,6 +175,19 @@ size_t tsn_keys_seal_under(const struct tsn_keys *keys, const struct tsn_nonce *
     return len + TSN_SEAL_OVERHEAD;
 }
 
+/* Opens by a stream that was made. out is written when the bytes are ours. */
+static bool open_with(const uint8_t *stream, const void *context, size_t context_len,
+                      const uint8_t *bytes, size_t plain_len, uint8_t *out)
+{
+    uint8_t mac[MAC_BYTES];
+    authenticate(stream, context, context_len, bytes, plain_len, mac);
+    bool ours = crypto_verify_16(mac, bytes + plain_len) == 0;
+    if (ours) {
+        mix(bytes, stream + BLOCK_BYTES, plain_len, out);
+    }
+    return ours;
+}
+
 bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t context_len,
                    const void *sealed, size_t len, uint8_t *out)
 {
@@ -189,13 +203,93 @@ bool tsn_keys_open(const struct tsn_keys *keys, const void *context, size_t cont
                                                           context_len, nonce, keys->seal) == 0;
     }
     uint8_t stream[BLOCK_BYTES + STREAM_BYTES];
-    uint8_t mac[MAC_BYTES];
     stream_make(keys, nonce, plain_len, stream);
-    authenticate(stream, context, context_len, bytes, plain_len, mac);
-    bool ours = crypto_verify_16(mac, bytes + plain_len) == 0;
-    if (ours) {
-        mix(bytes, stream + BLOCK_BYTES, plain_len, out);
-    }
+    bool ours = open_with(stream, context, context_len, bytes, plain_len, out);
     sodium_memzero(stream, BLOCK_BYTES + plain_len);
     return ours;
+}
+
+/* ---- many --------------------------------------------------------------------------------- */
+
+enum { BLOCKS_MAX = LONG_BYTES / BLOCK_BYTES }; /* of a stream that is made beside others */
+
+static size_t context_of(uint8_t *whole, size_t shared_len, const struct tsn_opening *opening)
+{
+    memcpy(whole + shared_len, opening->own, TSN_OPENING_OWN);
+    return shared_len + TSN_OPENING_OWN;
+}
+
+/* How long the stream for a value is; 0: it goes by itself. */
+static unsigned blocks_of(const struct tsn_opening *opening)
+{
+    if (opening->len < TSN_SEAL_OVERHEAD) {
+        return 0;
+    }
+    size_t blocks = 1 + (opening->len - TSN_SEAL_OVERHEAD + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    return blocks <= BLOCKS_MAX ? (unsigned)blocks : 0;
+}
+
+/* n of them, the longest last. */
+static void open_beside(const struct tsn_keys *keys, uint8_t *context, size_t context_len,
+                        struct tsn_opening *const *openings, size_t n)
+{
+    uint8_t streams[TSN_STREAMS][BLOCKS_MAX * BLOCK_BYTES];
+    const uint8_t *nonces[TSN_STREAMS];
+    unsigned blocks = blocks_of(openings[n - 1]);
+    for (size_t i = 0; i < TSN_STREAMS; i++) {
+        nonces[i] = openings[i < n ? i : 0]->sealed;
+    }
+    tsn_streams_make(keys->seal, nonces, blocks, streams[0], sizeof streams[0]);
+    for (size_t i = 0; i < n; i++) {
+        struct tsn_opening *opening = openings[i];
+        uint8_t *bytes = opening->sealed + TSN_SEAL_NONCE;
+        opening->ours = open_with(streams[i], context, context_of(context, context_len, opening),
+                                  bytes, opening->len - TSN_SEAL_OVERHEAD, bytes);
+    }
+    sodium_memzero(streams, sizeof streams);
+}
+
+/* Those that are opened beside others, shorter ones first; returns how many. */
+static size_t in_order(struct tsn_opening *openings, size_t n,
+                       struct tsn_opening *order[TSN_OPENINGS_MAX])
+{
+    size_t begin[BLOCKS_MAX + 2] = {0};
+    for (size_t i = 0; i < n; i++) {
+        begin[blocks_of(&openings[i]) + 1]++;
+    }
+    size_t alone = begin[1];
+    begin[1] = 0;
+    for (unsigned b = 1; b <= BLOCKS_MAX; b++) {
+        begin[b + 1] += begin[b];
+    }
+    for (size_t i = 0; i < n; i++) {
+        unsigned blocks = blocks_of(&openings[i]);
+        if (blocks > 0) {
+            order[begin[blocks]++] = &openings[i];
+        }
+    }
+    return n - alone;
+}
+
+void tsn_keys_open_many(const struct tsn_keys *keys, const void *context, size_t context_len,
+                        struct tsn_opening *openings, size_t n)
+{
+    struct tsn_opening *order[TSN_OPENINGS_MAX];
+    uint8_t whole[TSN_OPENING_CONTEXT_MAX + TSN_OPENING_OWN];
+    bool beside = tsn_streams_run_here();
+    TSN_MUST(n <= TSN_OPENINGS_MAX && context_len <= TSN_OPENING_CONTEXT_MAX);
+    memcpy(whole, context, context_len);
+    size_t n_beside = beside ? in_order(openings, n, order) : 0;
+    for (size_t i = 0; i < n_beside; i += TSN_STREAMS) {
+        size_t some = n_beside - i < TSN_STREAMS ? n_beside - i : TSN_STREAMS;
+        open_beside(keys, whole, context_len, order + i, some);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct tsn_opening *opening = &openings[i];
+        if (!beside || blocks_of(opening) == 0) {
+            opening->ours =
+                tsn_keys_open(keys, whole, context_of(whole, context_len, opening), opening->sealed,
+                              opening->len, opening->sealed + TSN_SEAL_NONCE);
+        }
+    }
 }

@@ -5,6 +5,11 @@
 
 #include "rules/must/must.h"
 
+_Static_assert((int)TSN_CHUNK_RECORDS <= (int)TSN_OPENINGS_MAX &&
+                   (int)TSN_LAYOUT_FIELD == (int)TSN_OPENING_OWN &&
+                   (int)TSN_LAYOUT_KEY_MAX <= (int)TSN_OPENING_CONTEXT_MAX,
+               "a chunk is opened at once");
+
 void tsn_chunk_reset(struct tsn_chunk *chunk, unsigned slot)
 {
     if (chunk->cap > 4 * (size_t)TSN_CHUNK_BYTES) {
@@ -42,20 +47,23 @@ void tsn_chunk_open(struct tsn_chunk *chunk, const struct tsn_layout *layout,
                     const struct tsn_keys *keys)
 {
     static const uint8_t no_field[TSN_LAYOUT_FIELD];
+    struct tsn_opening openings[TSN_CHUNK_RECORDS];
     char context[TSN_LAYOUT_KEY_MAX];
     size_t context_len = tsn_layout_context(layout, chunk->slot, no_field, context);
-    char *field = context + context_len - TSN_LAYOUT_FIELD;
+    for (size_t i = 0; i < chunk->n; i++) {
+        const struct tsn_chunk_record *record = &chunk->records[i];
+        uint8_t *field = chunk->bytes + record->at;
+        openings[i] = (struct tsn_opening){
+            .own = field, .sealed = field + TSN_LAYOUT_FIELD, .len = record->len};
+    }
+    tsn_keys_open_many(keys, context, context_len - TSN_LAYOUT_FIELD, openings, chunk->n);
     size_t i = 0;
     for (; i < chunk->n; i++) {
         struct tsn_chunk_record *record = &chunk->records[i];
-        uint8_t *sealed = chunk->bytes + record->at + TSN_LAYOUT_FIELD;
-        memcpy(field, chunk->bytes + record->at, TSN_LAYOUT_FIELD);
-        if (record->len < TSN_SEAL_OVERHEAD + TSN_LAYOUT_HEADER ||
-            !tsn_keys_open(keys, context, context_len, sealed, record->len,
-                           sealed + TSN_SEAL_NONCE)) {
+        if (!openings[i].ours || record->len < TSN_SEAL_OVERHEAD + TSN_LAYOUT_HEADER) {
             break;
         }
-        record->plain = sealed + TSN_SEAL_NONCE;
+        record->plain = openings[i].sealed + TSN_SEAL_NONCE;
         record->len -= TSN_SEAL_OVERHEAD;
     }
     chunk->n_bad = i;

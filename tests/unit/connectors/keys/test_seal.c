@@ -53,10 +53,65 @@ static void every_length_is_sealed_as_the_library_seals_it(void **state)
     tsn_keys_free(keys);
 }
 
+/* What many at once is tried with: lengths of all sizes, in no order, some altered. */
+enum { MANY = 203, SHARED = 11 };
+
+static size_t many_len(size_t i)
+{
+    return i * 577 % (i % 5 == 0 ? 1700 : 640);
+}
+
+static bool many_altered(size_t i)
+{
+    return i % 7 == 3;
+}
+
+static void many_seal(const struct tsn_keys *keys, struct tsn_opening *opening, size_t i)
+{
+    uint8_t own_context[SHARED + TSN_OPENING_OWN];
+    size_t len = many_len(i);
+    uint8_t *own = malloc(TSN_OPENING_OWN + len + TSN_SEAL_OVERHEAD);
+    memset(own, (int)i, TSN_OPENING_OWN);
+    memcpy(own_context, context, SHARED);
+    memcpy(own_context + SHARED, own, TSN_OPENING_OWN);
+    *opening = (struct tsn_opening){.own = own, .sealed = own + TSN_OPENING_OWN};
+    opening->len =
+        tsn_keys_seal(keys, own_context, sizeof own_context, plain + i, len, opening->sealed);
+    opening->sealed[i * 31 % opening->len] ^= many_altered(i) ? 0x10 : 0;
+}
+
+static void many_are_opened_as_each_alone(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {0, 1, 2, 15, 16, 17, 31, MANY};
+    struct tsn_keys *keys = tsn_keys_insecure();
+    struct tsn_opening openings[MANY];
+    randombytes_buf(plain, sizeof plain);
+    randombytes_buf(context, sizeof context);
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        for (size_t i = 0; i < counts[c]; i++) {
+            many_seal(keys, &openings[i], i);
+        }
+        if (counts[c] > 1) {
+            openings[1].len = TSN_SEAL_OVERHEAD - 1; /* nothing that was ever sealed */
+        }
+        tsn_keys_open_many(keys, context, SHARED, openings, counts[c]);
+        for (size_t i = 0; i < counts[c]; i++) {
+            assert_int_equal(openings[i].ours, !many_altered(i) && i != 1);
+            if (openings[i].ours) {
+                assert_memory_equal(openings[i].sealed + TSN_SEAL_NONCE, plain + i, many_len(i));
+            }
+            free((void *)(uintptr_t)openings[i].own);
+        }
+    }
+    tsn_keys_free(keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_length_is_sealed_as_the_library_seals_it),
+        cmocka_unit_test(many_are_opened_as_each_alone),
     };
     return cmocka_run_group_tests_name("keys_seal", tests, NULL, NULL);
 }
