@@ -6,7 +6,7 @@
 
 #include "rules/must/must.h"
 
-enum { CHUNKS = 16, OPENERS_MAX = 4 };
+enum { CHUNKS = 16, ROOM = CHUNKS / 2, OPENERS_MAX = 4 };
 
 /* Counts of chunks put on, begun to be opened, and taken: taken <= begun <= put, and put
  * is at most CHUNKS beyond taken. Chunk i stands in place i % CHUNKS. */
@@ -67,7 +67,7 @@ struct tsn_belt *tsn_belt_new(const struct tsn_layout *layout, const struct tsn_
     pthread_cond_init(&belt->ready, NULL);
     /* Beside the two that put and take. */
     long spare = sysconf(_SC_NPROCESSORS_ONLN) - 2;
-    unsigned n = spare < 1 ? 1 : spare > OPENERS_MAX ? OPENERS_MAX : (unsigned)spare;
+    unsigned n = spare < 0 ? 0 : spare > OPENERS_MAX ? OPENERS_MAX : (unsigned)spare;
     for (; belt->n_openers < n; belt->n_openers++) {
         int rc = pthread_create(&belt->openers[belt->n_openers], NULL, open_thread, belt);
         TSN_MUST(rc == 0);
@@ -94,8 +94,13 @@ void tsn_belt_free(struct tsn_belt *belt)
 struct tsn_chunk *tsn_belt_room(struct tsn_belt *belt)
 {
     pthread_mutex_lock(&belt->lock);
-    while (belt->put - belt->taken == CHUNKS && !belt->stopped) {
-        pthread_cond_wait(&belt->room, &belt->lock);
+    bool full = belt->put - belt->taken == CHUNKS;
+    while (full && belt->put - belt->taken > CHUNKS - ROOM && !belt->stopped) {
+        if (belt->begun < belt->put) {
+            open_one(belt);
+        } else {
+            pthread_cond_wait(&belt->room, &belt->lock);
+        }
     }
     struct tsn_chunk *chunk = belt->stopped ? NULL : &belt->chunks[belt->put % CHUNKS];
     pthread_mutex_unlock(&belt->lock);
@@ -126,7 +131,9 @@ const struct tsn_chunk *tsn_belt_take(struct tsn_belt *belt)
     if (belt->holds) {
         belt->taken++;
         belt->holds = false;
-        pthread_cond_signal(&belt->room);
+        if (belt->put - belt->taken <= CHUNKS - ROOM) {
+            pthread_cond_signal(&belt->room);
+        }
     }
     for (;;) {
         if (belt->taken < belt->put && belt->opened[belt->taken % CHUNKS]) {
