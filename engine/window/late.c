@@ -12,6 +12,29 @@ struct late {
     uint32_t lo, hi, tail, lead;
 };
 
+/* Rows [from, to) that count. */
+static uint64_t rows_count(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                           const struct tsn_window_item *item, uint32_t from, uint32_t to)
+{
+    const uint64_t *row = tsn_cell_row(cell, layout, from);
+    uint64_t n = 0;
+    for (uint32_t i = from; i < to; i++, row += layout->stride) {
+        n += tsn_window_counts(item, row);
+    }
+    return n;
+}
+
+static void late_count(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                       const struct tsn_window_item *item, const struct late *late,
+                       struct tsn_reading *out)
+{
+    uint64_t n = tsn_total_of(cell->runs, item)->rows.n;
+    n -= rows_count(cell, layout, item, late->hi, late->lead);
+    n += rows_count(cell, layout, item, late->lo, late->tail);
+    out->state = TSN_STATE_VALUE;
+    out->i = (int64_t)n;
+}
+
 /* Rows [from, to) that count, and the sum of their values. */
 static uint64_t rows_sum(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
                          const struct tsn_window_item *item, uint32_t from, uint32_t to,
@@ -37,10 +60,7 @@ static void late_sum(const struct tsn_cell *cell, const struct tsn_window_layout
     __int128 gone, more;
     uint64_t n_gone = rows_sum(cell, layout, item, late->hi, late->lead, &gone);
     uint64_t n_more = rows_sum(cell, layout, item, late->lo, late->tail, &more);
-    if (item->agg == TSN_AGG_COUNT) {
-        out->state = TSN_STATE_VALUE;
-        out->i = (int64_t)(total->rows.n - n_gone + n_more);
-    } else if (item->agg == TSN_AGG_SUM) {
+    if (item->agg == TSN_AGG_SUM) {
         tsn_window_sum(total->sum.sum - gone + more, out);
     } else {
         tsn_window_avg(item, total->sum.sum - gone + more, total->sum.n - n_gone + n_more, out);
@@ -67,53 +87,130 @@ static void late_spread(const struct tsn_cell *cell, const struct tsn_window_lay
     tsn_total_value(cell, layout, item, &copy, time_ms, out);
 }
 
-static struct tsn_tally rows_tally(const struct tsn_cell *cell,
-                                   const struct tsn_window_layout *layout, struct tsn_pool *pool,
-                                   const struct tsn_window_item *item, uint32_t from, uint32_t to)
+/* While a late count is made, the count of a place in the lane's tally has two halves: below,
+ * rows of the value that are still in; above, those that were taken out. So a place is not
+ * empty though all its rows are out, nothing is moved, and the sum is what stood there. */
+static inline uint64_t one_out(uint64_t count)
 {
-    struct tsn_tally tally = {0};
-    if (from < to) {
-        tsn_tally_room(&tally, pool, to - from);
-    }
-    for (uint32_t i = from; i < to; i++) {
-        const uint64_t *row = tsn_cell_row(cell, layout, i);
-        if (tsn_window_counts(item, row)) {
-            tsn_tally_add(&tally, pool, row[item->word]);
-        }
-    }
-    return tally;
+    return count + (UINT64_C(1) << 32) - 1;
 }
 
-/* The rows that the interval lacks and those that it has more are tallied apart, and
- * each of their values is looked up in the lane's tally once. Taking rows out of that
- * and putting them back would touch it four times a row, at a cache miss each. */
+static inline uint64_t one_back(uint64_t count)
+{
+    return count - (UINT64_C(1) << 32) + 1;
+}
+
+static inline uint32_t still_in(uint64_t count)
+{
+    return (uint32_t)count;
+}
+
+static inline uint64_t all_back(uint64_t count)
+{
+    return (count >> 32) + (uint32_t)count;
+}
+
+/* Rows whose places are asked for together. */
+enum { BLOCK = 32 };
+
+struct sought {
+    uint64_t value;
+    uint32_t at; /* its home: it stands there or behind */
+};
+
+/* The values of rows [from, to), a block at most, that count; their places are asked for. */
+static uint32_t values_seek(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                            const struct tsn_window_item *item, const struct tsn_tally *lane,
+                            uint32_t from, uint32_t to, struct sought *sought)
+{
+    const uint64_t *row = tsn_cell_row(cell, layout, from);
+    uint32_t end = to - from < BLOCK ? to : from + BLOCK;
+    uint32_t n = 0;
+    for (uint32_t i = from; i < end; i++, row += layout->stride) {
+        if (tsn_window_counts(item, row)) {
+            uint32_t at = tsn_tally_home(row[item->word], lane->cap);
+            __builtin_prefetch(&lane->places[at], 1);
+            sought[n++] = (struct sought){row[item->word], at};
+        }
+    }
+    return n;
+}
+
+/* Takes rows [from, to) of the lane out; their places go to at[]. Returns how many, and
+ * subtracts the values that are gone from *n_values. */
+static uint32_t values_leave(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                             const struct tsn_window_item *item, const struct tsn_tally *lane,
+                             uint32_t from, uint32_t to, uint32_t *at, uint32_t *n_values)
+{
+    struct sought sought[BLOCK];
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to; i += BLOCK) {
+        uint32_t n_block = values_seek(cell, layout, item, lane, i, to, sought);
+        for (uint32_t b = 0; b < n_block; b++) {
+            uint32_t place = sought[b].at;
+            while (lane->places[place].value != sought[b].value) {
+                TSN_MUST(lane->places[place].count);
+                place = (place + 1) & (lane->cap - 1);
+            }
+            uint64_t count = one_out(lane->places[place].count);
+            lane->places[place].count = count;
+            *n_values -= still_in(count) == 0;
+            at[n++] = place;
+        }
+    }
+    return n;
+}
+
+/* How many values rows [from, to), which are not of the lane, have that nothing in it has
+ * after some rows left. */
+static uint32_t values_more(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                            struct tsn_pool *pool, const struct tsn_window_item *item,
+                            const struct tsn_tally *lane, uint32_t from, uint32_t to)
+{
+    struct sought sought[BLOCK];
+    struct tsn_tally unknown = {0};
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to; i += BLOCK) {
+        uint32_t n_block = values_seek(cell, layout, item, lane, i, to, sought);
+        for (uint32_t b = 0; b < n_block; b++) {
+            uint32_t place = sought[b].at;
+            while (lane->places[place].count && lane->places[place].value != sought[b].value) {
+                place = (place + 1) & (lane->cap - 1);
+            }
+            uint64_t count = lane->places[place].count;
+            if (count == 0) {
+                tsn_tally_add(&unknown, pool, sought[b].value);
+            } else if (still_in(count) == 0) {
+                lane->places[place].count = one_back(count);
+                n++;
+            }
+        }
+    }
+    n += unknown.n;
+    tsn_tally_free(&unknown, pool);
+    return n;
+}
+
+/* The lane's tally without the rows that the interval lacks and with those that it has
+ * more, and then as it was: each row looks its value up once. */
 static uint32_t late_distinct(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
                               struct tsn_pool *pool, const struct tsn_window_item *item,
                               const struct late *late)
 {
-    enum { AHEAD = 8 };
     const struct tsn_tally *lane = &tsn_total_of(cell->runs, item)->tally;
-    struct tsn_tally gone = rows_tally(cell, layout, pool, item, late->hi, late->lead);
-    struct tsn_tally more = rows_tally(cell, layout, pool, item, late->lo, late->tail);
+    TSN_MUST(lane->cap);
+    size_t bytes = (size_t)(late->lead - late->hi) * sizeof(uint32_t);
+    uint32_t *left = bytes ? tsn_pool_alloc(pool, bytes) : NULL;
     uint32_t n = lane->n;
-    for (uint32_t i = 0; i < gone.cap; i++) {
-        if (i + AHEAD < gone.cap && gone.places[i + AHEAD].count) {
-            tsn_tally_prefetch(lane, gone.places[i + AHEAD].value);
-        }
-        const struct tsn_tally_place *place = &gone.places[i];
-        if (place->count && tsn_tally_count(lane, place->value) == place->count &&
-            tsn_tally_count(&more, place->value) == 0) {
-            n--;
-        }
+    uint32_t n_left = values_leave(cell, layout, item, lane, late->hi, late->lead, left, &n);
+    n += values_more(cell, layout, pool, item, lane, late->lo, late->tail);
+    for (uint32_t i = 0; i < n_left; i++) {
+        uint64_t *count = &lane->places[left[i]].count;
+        *count = all_back(*count);
     }
-    for (uint32_t i = 0; i < more.cap; i++) {
-        if (i + AHEAD < more.cap && more.places[i + AHEAD].count) {
-            tsn_tally_prefetch(lane, more.places[i + AHEAD].value);
-        }
-        n += more.places[i].count && tsn_tally_count(lane, more.places[i].value) == 0;
+    if (bytes) {
+        tsn_pool_free(pool, left, bytes);
     }
-    tsn_tally_free(&gone, pool);
-    tsn_tally_free(&more, pool);
     return n;
 }
 
@@ -159,6 +256,10 @@ bool tsn_runs_late(const struct tsn_window_view *view, const struct tsn_window_i
     case TSN_AGG_MAX:
         return late_extreme(cell, layout, view->pool, item, &late, view->to_ms, out);
     case TSN_AGG_COUNT:
+        if (fewer) {
+            late_count(cell, layout, item, &late, out);
+        }
+        return fewer;
     case TSN_AGG_SUM:
     case TSN_AGG_AVG:
         if (fewer) {
@@ -172,6 +273,7 @@ bool tsn_runs_late(const struct tsn_window_view *view, const struct tsn_window_i
         return fewer;
     case TSN_AGG_DISTINCT:
     case TSN_AGG_SET:
+        fewer &= tsn_total_of(cell->runs, item)->tally.cap > 0;
         if (fewer) {
             int64_t n = late_distinct(cell, layout, view->pool, item, &late);
             out->state = TSN_STATE_VALUE;
