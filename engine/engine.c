@@ -149,16 +149,15 @@ void tsn_engine_free(struct tsn_engine *eng)
 
 static void ids_hash(struct tsn_engine *eng, const struct tsn_batch *batch)
 {
-    for (uint32_t r = 0; r < batch->n; r++) {
-        const struct tsn_row *row = &batch->rows[r];
-        int id_field = eng->prog->types[row->type].id_field;
-        eng->hashes[r] = 0;
-        if (id_field != TSN_NONE) {
-            const struct tsn_column *ids = &batch->types[row->type].fields[id_field];
-            if (tsn_bits_get(ids->valid, row->at)) {
-                uint64_t hash = tsn_dedup_hash(eng->seeds[row->type], ids, row->at);
-                eng->hashes[r] = hash + (hash == 0);
-            }
+    for (int t = 0; t < eng->prog->n_types; t++) {
+        const struct tsn_type_rows *rows = &batch->types[t];
+        int id_field = eng->prog->types[t].id_field;
+        if (id_field != TSN_NONE && rows->n) {
+            tsn_dedup_hashes(eng->seeds[t], &rows->fields[id_field], rows->n, rows->row,
+                             eng->hashes);
+        }
+        for (uint32_t at = 0; id_field == TSN_NONE && at < rows->n; at++) {
+            eng->hashes[rows->row[at]] = 0;
         }
     }
 }

@@ -54,10 +54,24 @@ void tsn_dedup_free(struct tsn_dedup *dedup)
     *dedup = (struct tsn_dedup){0};
 }
 
-uint64_t tsn_dedup_hash(uint64_t type_seed, const struct tsn_column *ids, uint32_t row)
+static uint64_t id_hash(uint64_t type_seed, uint64_t word)
 {
-    uint64_t parts[2] = {type_seed, tsn_key_word(ids, row)};
-    return XXH3_64bits(parts, sizeof parts);
+    uint64_t parts[2] = {type_seed, word};
+    uint64_t hash = XXH3_64bits(parts, sizeof parts);
+    return hash + (hash == 0);
+}
+
+void tsn_dedup_hashes(uint64_t type_seed, const struct tsn_column *ids, uint32_t n,
+                      const uint32_t *to, uint64_t *hashes)
+{
+    uint64_t words[64];
+    for (uint32_t at = 0; at < n; at += 64) {
+        uint64_t valid = ids->valid[at / 64];
+        tsn_key_words(ids, at, valid, words, 1);
+        for (uint32_t i = 0; i < 64 && at + i < n; i++) {
+            hashes[to[at + i]] = valid >> i & 1 ? id_hash(type_seed, words[i]) : 0;
+        }
+    }
 }
 
 static int64_t minute_of(tsn_event_ms time_ms)

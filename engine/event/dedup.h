@@ -81,8 +81,10 @@ struct tsn_dedup {
 void tsn_dedup_init(struct tsn_dedup *dedup, tsn_duration_ms window_ms, uint64_t cap_bytes);
 void tsn_dedup_free(struct tsn_dedup *dedup);
 
-/* The hash of an id, as its column has it: by the event type's name, and by value. */
-uint64_t tsn_dedup_hash(uint64_t type_seed, const struct tsn_column *ids, uint32_t row);
+/* The hashes of n ids, as their column has them: by the event type's name, and by value.
+ * That of cell i goes to hashes[to[i]]; 0 where it is missing, and only there. */
+void tsn_dedup_hashes(uint64_t type_seed, const struct tsn_column *ids, uint32_t n,
+                      const uint32_t *to, uint64_t *hashes);
 
 /* Is it a duplicate? If not, and its pane is not forgotten, it is remembered.
  * newest_ms: E before this row. */

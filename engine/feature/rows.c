@@ -40,46 +40,95 @@ void tsn_walk_row_make(struct tsn_features *feat, const struct tsn_plan_stream *
     }
 }
 
-/* ---- many at once: column by column ------------------------------------------------- */
+/* ---- many at once: column by column, a bit a row ------------------------------------- */
 
-static void conds_make(const struct tsn_plan_stream *stream, const struct tsn_stream_conds *conds,
-                       uint32_t at, uint32_t n, uint64_t *to)
+_Static_assert(TSN_WALK_CHUNK <= 64, "a word has a bit for every row");
+
+/* Bits [at, at + n) of a bitmap, n from 1 to 64. */
+static uint64_t bits_of(const uint64_t *bits, uint32_t at, uint32_t n)
 {
-    uint64_t always = 0;
-    for (int c = 0; c < stream->n_conds; c++) {
-        always |= (uint64_t)!conds->value[c] << c;
+    uint32_t shift = at % 64;
+    uint64_t word = bits[at / 64] >> shift;
+    if (shift + n > 64) {
+        word |= bits[at / 64 + 1] << (64 - shift);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        to[i] = always;
+    return n < 64 ? word & ((UINT64_C(1) << n) - 1) : word;
+}
+
+/* Fills made->conds. Returns which filters hold for every row. */
+static uint64_t conds_make(const struct tsn_plan_stream *stream,
+                           const struct tsn_stream_conds *conds, struct tsn_made_rows *made)
+{
+    uint64_t all = 0;
+    for (int c = 0; c < stream->n_conds; c++) {
+        all |= (uint64_t)!conds->value[c] << c;
+    }
+    for (uint32_t i = 0; i < made->n; i++) {
+        made->conds[i] = all;
     }
     for (int c = 0; c < stream->n_conds; c++) {
-        for (uint32_t i = 0; conds->value[c] && i < n; i++) {
-            bool holds = tsn_bits_get(conds->value[c], at + i);
-            bool valid = tsn_bits_get(conds->valid[c], at + i);
-            to[i] |= ((uint64_t)holds & (uint64_t)valid) << c;
+        if (conds->value[c]) {
+            uint64_t rows = bits_of(conds->value[c], made->at, made->n) &
+                            bits_of(conds->valid[c], made->at, made->n);
+            for (; rows; rows &= rows - 1) {
+                made->conds[__builtin_ctzll(rows)] |= UINT64_C(1) << c;
+            }
         }
+    }
+    return all;
+}
+
+/* The rows that have the value, of those that want it. */
+static uint64_t rows_taking(const struct tsn_plan_value *value, const struct tsn_column *column,
+                            const struct tsn_made_rows *made, uint64_t conds_of_all)
+{
+    uint64_t rows = bits_of(column->valid, made->at, made->n);
+    if (value->always_wanted || value->present == 0 || (conds_of_all & value->wanted_by)) {
+        return rows;
+    }
+    for (uint64_t left = rows; left; left &= left - 1) {
+        if (!(made->conds[__builtin_ctzll(left)] & value->wanted_by)) {
+            rows &= ~(left & -left);
+        }
+    }
+    return rows;
+}
+
+/* Whole cells of the rows of a mask, and 0 for the others. */
+static void cells_copy(const int64_t *cells, uint32_t n, uint64_t rows, uint64_t *words,
+                       size_t stride)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        words[i * stride] = rows >> i & 1 ? (uint64_t)cells[i] : 0;
     }
 }
 
 static void value_make(struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                       const struct tsn_plan_value *value, const struct tsn_made_rows *made)
+                       const struct tsn_plan_value *value, const struct tsn_made_rows *made,
+                       uint64_t conds_of_all)
 {
     const struct tsn_column *column = &feat->types[stream->event].inputs[value->field];
-    bool all = value->always_wanted || value->present == 0;
-    uint64_t *word = made->words + value->word;
-    uint64_t *bits = stream->layout.has_bits ? made->words + 1 : NULL;
     size_t stride = stream->layout.stride;
-    for (uint32_t i = 0; i < made->n; i++, word += stride) {
-        uint32_t at = made->at + i;
-        bool wanted = all | ((made->conds[i] & value->wanted_by) != 0);
-        bool taken = tsn_bits_get(column->valid, at) && wanted;
-        if (value->direct) {
-            *word = taken ? (uint64_t)column->i64[at] : 0;
-        } else {
-            *word = taken ? value_word(feat, value, column, at) : 0;
+    uint64_t rows = rows_taking(value, column, made, conds_of_all);
+    uint64_t *words = made->words + value->word;
+    if (value->direct) {
+        cells_copy(column->i64 + made->at, made->n, rows, words, stride);
+    } else {
+        for (uint32_t i = 0; i < made->n; i++) {
+            words[i * stride] = 0;
         }
-        if (bits) {
-            bits[i * stride] |= taken ? value->present : 0;
+        if (value->kind == TSN_WINDOW_HASH) {
+            tsn_key_words(column, made->at, rows, words, stride);
+        }
+    }
+    bool convert = !value->direct && value->kind != TSN_WINDOW_HASH;
+    for (uint64_t left = convert || value->present ? rows : 0; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (convert) {
+            words[i * stride] = value_word(feat, value, column, made->at + i);
+        }
+        if (value->present) {
+            made->words[i * stride + 1] |= value->present;
         }
     }
 }
@@ -88,9 +137,12 @@ void tsn_walk_rows_make(const struct tsn_walk *walk, int s, struct tsn_made_rows
 {
     struct tsn_features *feat = walk->feat;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    if (made->n == 0) {
+        return; /* perhaps of a type without rows, whose filters are not there */
+    }
     const tsn_event_ms *time_ms = walk->batch->types[stream->event].time_ms + made->at;
     size_t stride = stream->layout.stride;
-    conds_make(stream, &feat->conds[s], made->at, made->n, made->conds);
+    uint64_t conds_of_all = conds_make(stream, &feat->conds[s], made);
     for (uint32_t i = 0; i < made->n; i++) {
         made->words[i * stride] = (uint64_t)time_ms[i];
         if (stream->layout.has_bits) {
@@ -98,6 +150,6 @@ void tsn_walk_rows_make(const struct tsn_walk *walk, int s, struct tsn_made_rows
         }
     }
     for (int v = 0; v < stream->n_values; v++) {
-        value_make(feat, stream, &stream->values[v], made);
+        value_make(feat, stream, &stream->values[v], made, conds_of_all);
     }
 }
