@@ -250,23 +250,42 @@ static void slots_clear(struct tsn_features *feat, int t, uint32_t n)
 
 /* ---- records ahead: each step asks for what the next one reads ------------------------ */
 
+/* A function that asks for memory must also write some: one that does nothing else is without
+ * effect to the compiler, which may then leave out the calls. */
 static void slots_ask(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
                       uint32_t to)
 {
+    const struct tsn_key *keys = rows->keys;
+    void **records = rows->records;
     for (uint32_t i = from; i < to; i++) {
-        tsn_table_prefetch(table, rows->keys[i]);
+        tsn_table_prefetch(table, keys[i]);
+        records[i] = NULL;
     }
 }
 
 static void records_ask(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
                         uint32_t to)
 {
+    const struct tsn_key *keys = rows->keys;
+    void **records = rows->records;
     for (uint32_t i = from; i < to; i++) {
-        if (rows->keys[i].lo | rows->keys[i].hi) {
-            rows->records[i] = tsn_table_peek(table, rows->keys[i]); /* perhaps not its own */
-            __builtin_prefetch(rows->records[i]);
+        if (keys[i].lo | keys[i].hi) {
+            records[i] = tsn_table_peek(table, keys[i]); /* perhaps not its own */
+            __builtin_prefetch(records[i]);
         }
     }
+}
+
+/* A bit for each of the first cells that is of one of the streams. How many an entity has is
+ * chance, how many of them a key visits is not. */
+static inline unsigned cells_of(const struct tsn_entity *entity, uint64_t streams)
+{
+    _Static_assert(TSN_ENTITY_INLINE == 3, "each is named");
+    const uint16_t *of = entity->streams;
+    unsigned is = (unsigned)(streams >> (of[0] % 64)) & 1;
+    is |= ((unsigned)(streams >> (of[1] % 64)) & 1) << 1;
+    is |= ((unsigned)(streams >> (of[2] % 64)) & 1) << 2;
+    return is & ((1u << (entity->n < 3 ? entity->n : 3)) - 1);
 }
 
 /* The records, and those of their cells asked for that are visited under the key. */
@@ -281,10 +300,8 @@ static void records_find(const struct tsn_table *table, struct tsn_key_rows *row
             entity = tsn_table_find(table, key);
             rows->records[i] = entity;
         }
-        for (unsigned k = 0; entity && k < entity->n && k < TSN_ENTITY_INLINE; k++) {
-            if (streams >> (entity->streams[k] % 64) & 1) {
-                __builtin_prefetch(entity->cells[k], 1);
-            }
+        for (unsigned is = entity ? cells_of(entity, streams) : 0; is; is &= is - 1) {
+            __builtin_prefetch(entity->cells[__builtin_ctz(is)], 1);
         }
     }
 }
@@ -315,6 +332,19 @@ static void keys_make(struct tsn_features *feat, int t, uint32_t n)
     }
 }
 
+/* The first row of a type, from `from` on, that does not stand before `to` in the batch. */
+static uint32_t rows_before(const struct tsn_type_rows *rows, uint32_t from, uint32_t to)
+{
+    uint32_t n = rows->n - from;
+    while (n > 0) {
+        uint32_t half = n / 2;
+        bool before = rows->row[from + half] < to;
+        from = before ? from + half + 1 : from;
+        n = before ? n - half - 1 : half;
+    }
+    return from;
+}
+
 /* One step for the rows of the batch up to `to`, once each. */
 static void keys_step(struct tsn_features *feat, const struct tsn_batch *batch, uint32_t to,
                       enum tsn_resolve step)
@@ -326,10 +356,7 @@ static void keys_step(struct tsn_features *feat, const struct tsn_batch *batch, 
             continue;
         }
         uint32_t from = of->n_done[step];
-        uint32_t end = from;
-        while (end < rows->n && rows->row[end] < to) {
-            end++;
-        }
+        uint32_t end = rows_before(rows, from, to);
         of->n_done[step] = end;
         for (int k = 0; end > from && k < feat->plan.types[t].n_keys; k++) {
             const struct tsn_plan_key *key = &feat->plan.types[t].keys[k];
