@@ -164,33 +164,39 @@ static void ids_hash(struct tsn_engine *eng, const struct tsn_batch *batch)
 
 static void rows_admit(struct tsn_engine *eng, const struct tsn_batch *batch)
 {
-    struct tsn_engine_counts *counts = &eng->counts;
+    tsn_event_ms newest_ms = eng->newest_ms;
+    uint64_t duplicates = 0, n_late = 0, n_too_late = 0;
     ids_hash(eng, batch);
-    eng->any_too_late = false;
     tsn_arena_reset(&eng->batch);
     for (uint32_t r = 0; r < batch->n; r++) {
         tsn_event_ms time_ms = batch->rows[r].time_ms;
+        uint64_t hash = eng->hashes[r];
         if (r + DEDUP_AHEAD < batch->n) {
             tsn_dedup_prefetch(&eng->dedup, eng->hashes[r + DEDUP_AHEAD]);
         }
-        eng->before_ms[r] = eng->newest_ms;
-        if (eng->hashes[r] &&
-            tsn_dedup_seen(&eng->dedup, eng->hashes[r], time_ms, eng->newest_ms)) {
+        eng->before_ms[r] = newest_ms;
+        if (hash && tsn_dedup_seen(&eng->dedup, hash, time_ms, newest_ms)) {
             eng->status[r] = TSN_ROW_DUPLICATE;
-            counts->duplicates++;
+            duplicates++;
             continue;
         }
-        bool too_late = eng->newest_ms != INT64_MIN &&
-                        time_ms < tsn_window_minus(eng->newest_ms, eng->settings.lateness_ms);
-        bool late = time_ms < eng->newest_ms;
-        eng->status[r] = too_late ? TSN_ROW_TOO_LATE : late ? TSN_ROW_LATE : TSN_ROW_ACCEPTED;
-        eng->any_too_late |= too_late;
-        counts->too_late += too_late;
-        counts->late += late && !too_late;
-        counts->accepted++;
-        eng->newest_ms = late ? eng->newest_ms : time_ms;
+        if (time_ms >= newest_ms) {
+            eng->status[r] = TSN_ROW_ACCEPTED;
+            newest_ms = time_ms;
+            continue;
+        }
+        bool too_late = time_ms < tsn_window_minus(newest_ms, eng->settings.lateness_ms);
+        eng->status[r] = too_late ? TSN_ROW_TOO_LATE : TSN_ROW_LATE;
+        n_too_late += too_late;
+        n_late += !too_late;
     }
-    counts->rows += batch->n;
+    eng->newest_ms = newest_ms;
+    eng->any_too_late = n_too_late > 0;
+    eng->counts.rows += batch->n;
+    eng->counts.duplicates += duplicates;
+    eng->counts.too_late += n_too_late;
+    eng->counts.late += n_late;
+    eng->counts.accepted += batch->n - duplicates;
 }
 
 /* The times as of which the rows of a type read lists: their own, but for a too-late

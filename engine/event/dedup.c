@@ -33,14 +33,23 @@ static void keep_from(struct tsn_dedup *dedup, int64_t minute)
     dedup->expires_ms = expires_ms;
 }
 
+/* An empty table; at most five eighths of its places are taken before it grows. */
+static void table_new(struct tsn_dedup *dedup, uint64_t n_buckets)
+{
+    dedup->buckets = tsn_pages_zalloc(n_buckets * sizeof *dedup->buckets);
+    dedup->mask = n_buckets - 1;
+    dedup->n_room = n_buckets * TSN_DEDUP_PLACES / 8 * 5;
+}
+
 void tsn_dedup_init(struct tsn_dedup *dedup, tsn_duration_ms window_ms, uint64_t cap_bytes)
 {
     *dedup = (struct tsn_dedup){.window_ms = window_ms};
     keep_from(dedup, INT64_MIN + 1);
     dedup->n_max = cap_bytes / TSN_DEDUP_ID_BYTES;
     dedup->n_max += dedup->n_max == 0;
-    dedup->buckets = tsn_pages_zalloc(BUCKETS_FIRST * sizeof *dedup->buckets);
-    dedup->mask = BUCKETS_FIRST - 1;
+    dedup->minute_to_ms = MINUTE_MS - 1;
+    dedup->minute_counted = table_minute(0);
+    table_new(dedup, BUCKETS_FIRST);
 }
 
 void tsn_dedup_free(struct tsn_dedup *dedup)
@@ -77,6 +86,22 @@ void tsn_dedup_hashes(uint64_t type_seed, const struct tsn_column *ids, uint32_t
 static int64_t minute_of(tsn_event_ms time_ms)
 {
     return time_ms / MINUTE_MS - (time_ms % MINUTE_MS < 0);
+}
+
+/* Of the same minute as the last one, nearly always. */
+static inline void minute_find(struct tsn_dedup *dedup, tsn_event_ms time_ms)
+{
+    if (time_ms >= dedup->minute_from_ms && time_ms <= dedup->minute_to_ms) {
+        return;
+    }
+    int64_t from_ms, next_ms;
+    int64_t minute = minute_of(time_ms);
+    bool first = __builtin_mul_overflow(minute, (int64_t)MINUTE_MS, &from_ms);
+    bool last = __builtin_mul_overflow(minute + 1, (int64_t)MINUTE_MS, &next_ms);
+    dedup->minute = minute;
+    dedup->minute_counted = table_minute(minute);
+    dedup->minute_from_ms = first ? INT64_MIN : from_ms;
+    dedup->minute_to_ms = last ? INT64_MAX : next_ms - 1;
 }
 
 /* ---- panes ------------------------------------------------------------------------ */
@@ -193,36 +218,38 @@ static inline void pane_add(struct tsn_dedup *dedup, int64_t minute, uint64_t ha
 
 /* ---- table ------------------------------------------------------------------------ */
 
-/* Places are looked at without branches: which of them is free or taken is chance. And
- * without loops: -O2 leaves them as they are, which takes twice the instructions. */
+/* Without loops: -O2 leaves them as they are, which takes twice the instructions. */
 _Static_assert(TSN_DEDUP_PLACES == 5, "both functions name them all");
 
+/* A hash that is found is a duplicate or forgotten, which is seldom: these branches are
+ * foreseen. */
 static inline bool bucket_has(const struct tsn_dedup_bucket *bucket, uint64_t hash,
                               uint32_t kept_minute)
 {
     const uint64_t *at = bucket->hashes;
     bool found = false;
-    bool same =
-        (at[0] == hash) | (at[1] == hash) | (at[2] == hash) | (at[3] == hash) | (at[4] == hash);
+    bool same = at[0] == hash || at[1] == hash || at[2] == hash || at[3] == hash || at[4] == hash;
     for (int i = 0; same && i < TSN_DEDUP_PLACES; i++) {
         found |= bucket->hashes[i] == hash && bucket->minutes[i] >= kept_minute;
     }
     return found;
 }
 
-/* The first free place, or TSN_DEDUP_PLACES. */
+/* The first free place, or TSN_DEDUP_PLACES. Without branches: which of them is free or taken
+ * is chance. Each bit is a carry. */
 static inline uint32_t bucket_place(const struct tsn_dedup_bucket *bucket, uint32_t kept_minute)
 {
     const uint32_t *at = bucket->minutes;
-    uint32_t first = at[0] < kept_minute, second = at[1] < kept_minute;
-    uint32_t third = at[2] < kept_minute, fourth = at[3] < kept_minute;
-    uint32_t fifth = at[4] < kept_minute;
-    uint32_t free_places = first | second << 1 | third << 2 | fourth << 3 | fifth << 4;
-    return (uint32_t)__builtin_ctz(free_places | UINT32_C(1) << TSN_DEDUP_PLACES);
+    uint32_t is_free = 2 + (at[4] < kept_minute);
+    is_free = is_free + is_free + (at[3] < kept_minute);
+    is_free = is_free + is_free + (at[2] < kept_minute);
+    is_free = is_free + is_free + (at[1] < kept_minute);
+    is_free = is_free + is_free + (at[0] < kept_minute);
+    return (uint32_t)__builtin_ctz(is_free);
 }
 
-/* Is the hash there? If not, it takes the first place that is free: one look for both. */
-static inline bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, uint32_t minute)
+/* table_has_or_takes of a hash that its first bucket does not settle. */
+static bool table_search(struct tsn_dedup *dedup, uint64_t hash, uint32_t minute)
 {
     struct tsn_dedup_bucket *buckets = dedup->buckets;
     uint32_t kept_minute = dedup->kept_minute;
@@ -250,13 +277,29 @@ static inline bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, ui
     return false;
 }
 
+/* Is the hash there? If not, it takes the first place that is free: one look for both. */
+static inline bool table_has_or_takes(struct tsn_dedup *dedup, uint64_t hash, uint32_t minute)
+{
+    struct tsn_dedup_bucket *bucket = &dedup->buckets[hash & dedup->mask];
+    uint32_t kept_minute = dedup->kept_minute;
+    if (bucket_has(bucket, hash, kept_minute)) {
+        return true;
+    }
+    uint32_t place = bucket_place(bucket, kept_minute);
+    if (place == TSN_DEDUP_PLACES || bucket->beyond >= kept_minute) {
+        return table_search(dedup, hash, minute);
+    }
+    bucket->hashes[place] = hash;
+    bucket->minutes[place] = minute;
+    return false;
+}
+
 /* Bucket by bucket, so that what is read and both places where it can go are in order. */
 static void table_grow(struct tsn_dedup *dedup)
 {
     struct tsn_dedup_bucket *old = dedup->buckets;
     uint64_t n_old = dedup->mask + 1;
-    dedup->buckets = tsn_pages_zalloc(2 * n_old * sizeof *old);
-    dedup->mask = 2 * n_old - 1;
+    table_new(dedup, 2 * n_old);
     for (uint64_t b = 0; b < n_old; b++) {
         for (int i = 0; i < TSN_DEDUP_PLACES; i++) {
             if (old[b].minutes[i] >= dedup->kept_minute) {
@@ -267,9 +310,9 @@ static void table_grow(struct tsn_dedup *dedup)
     free(old);
 }
 
-static void table_room(struct tsn_dedup *dedup)
+static inline void table_room(struct tsn_dedup *dedup)
 {
-    if ((dedup->n + 1) * 8 > (dedup->mask + 1) * TSN_DEDUP_PLACES * 5) {
+    if (dedup->n >= dedup->n_room) {
         table_grow(dedup);
     }
 }
@@ -288,15 +331,15 @@ bool tsn_dedup_seen(struct tsn_dedup *dedup, uint64_t hash, tsn_event_ms time_ms
         return false;
     }
     panes_expire(dedup, newest_ms);
-    int64_t minute = minute_of(time_ms);
-    if (minute < dedup->kept_from) {
+    minute_find(dedup, time_ms);
+    if (dedup->minute < dedup->kept_from) {
         return false;
     }
     table_room(dedup);
-    if (table_has_or_takes(dedup, hash, table_minute(minute))) {
+    if (table_has_or_takes(dedup, hash, dedup->minute_counted)) {
         return true;
     }
-    pane_add(dedup, minute, hash);
+    pane_add(dedup, dedup->minute, hash);
     /* Over the cap the oldest pane goes; the last one stays, or nothing would be
      * remembered at all. */
     while (dedup->n > dedup->n_max && dedup->n_panes > 1) {

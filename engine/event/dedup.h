@@ -67,12 +67,16 @@ struct tsn_dedup {
     struct tsn_dedup_bucket *buckets;
     uint64_t mask;
     uint64_t n;                   /* ids remembered */
+    uint64_t n_room;              /* as many as the table takes before it grows */
     struct tsn_dedup_pane *panes; /* remembered, by minute */
     size_t n_panes, panes_cap;
-    int64_t kept_from;           /* minutes before it are forgotten */
-    uint32_t kept_minute;        /* the same as the table counts minutes */
-    tsn_event_ms expires_ms;     /* E at which the next minute is forgotten */
-    struct tsn_dedup_gone *gone; /* panes that a cut has and that are forgotten */
+    int64_t kept_from;                         /* minutes before it are forgotten */
+    uint32_t kept_minute;                      /* the same as the table counts minutes */
+    tsn_event_ms expires_ms;                   /* E at which the next minute is forgotten */
+    int64_t minute;                            /* of the last id */
+    uint32_t minute_counted;                   /* the same as the table counts minutes */
+    tsn_event_ms minute_from_ms, minute_to_ms; /* its first and last millisecond */
+    struct tsn_dedup_gone *gone;               /* panes that a cut has and that are forgotten */
     size_t n_gone, gone_cap;
     struct tsn_dedup_taker taker; /* of the cut under way */
 };
