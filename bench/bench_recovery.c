@@ -36,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ enum {
     WAIT_MS = 600000,
     STEP_BYTES = 256 * 1024,                /* of a cut after each batch, as the live loop has it */
     BESIDE_STATE_BYTES = 128 * 1024 * 1024, /* what a restore needs besides, generously */
+    CHECK_ROUNDS = 200000,                  /* a nanosecond or two each */
     HOST_TAKES_S = 25,                      /* until a host has taken back what was freed */
 };
 
@@ -127,6 +129,14 @@ static double wall_s(void)
 static double cpu_s(void)
 {
     return clock_s(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* First touches of pages by this thread. */
+static long page_faults(void)
+{
+    struct rusage used;
+    TSN_MUST(getrusage(RUSAGE_THREAD, &used) == 0);
+    return used.ru_minflt;
 }
 
 /* ---- redis --------------------------------------------------------------------------------- */
@@ -336,7 +346,8 @@ struct cut {
     struct tsn_store *store;
     uint64_t n, bytes;
     struct recovery_stall stall; /* longest call */
-    double cpu_ms;               /* of all */
+    double cpu_ms, check_ms;     /* of all */
+    uint64_t calls;
 };
 
 static void collect(void *user, const struct tsn_snapshot_record *record)
@@ -350,6 +361,7 @@ static void collect(void *user, const struct tsn_snapshot_record *record)
 /* Begins a cut, or takes more of it; true when it is complete. */
 static bool cut_some(struct life *life, struct cut *cut, bool begin, bool whole)
 {
+    long faults_from = page_faults();
     double from_s = wall_s();
     double cpu_from_s = cpu_s();
     if (begin) {
@@ -357,10 +369,29 @@ static bool cut_some(struct life *life, struct cut *cut, bool begin, bool whole)
     }
     bool complete = tsn_snapshot_step(life->eng, STEP_BYTES);
     double cpu_ms = (cpu_s() - cpu_from_s) * 1e3;
+    double call_wall_ms = (wall_s() - from_s) * 1e3;
+    cut->calls++;
     cut->cpu_ms += cpu_ms;
-    cut->stall.cpu_ms = fmax(cut->stall.cpu_ms, cpu_ms);
-    cut->stall.wall_ms = fmax(cut->stall.wall_ms, (wall_s() - from_s) * 1e3);
+    cut->stall.wall_ms = fmax(cut->stall.wall_ms, call_wall_ms);
+    if (cpu_ms > cut->stall.cpu_ms) {
+        cut->stall.cpu_ms = cpu_ms;
+        cut->stall.begins = begin;
+        cut->stall.faults = (uint64_t)(page_faults() - faults_from);
+    }
     return complete;
+}
+
+/* A loop that touches no memory and takes about as long as a call of cut_some: how long it may
+ * take at its longest says what the machine does to any such call. */
+static void machine_check(struct life *life, struct cut *cut)
+{
+    double cpu_from_s = cpu_s();
+    for (int i = 0; i < CHECK_ROUNDS; i++) {
+        next_random(life);
+    }
+    double ms = (cpu_s() - cpu_from_s) * 1e3;
+    cut->check_ms += ms;
+    cut->stall.check_ms = fmax(cut->stall.check_ms, ms);
 }
 
 static void cut_all(struct life *life, struct cut *cut)
@@ -464,6 +495,7 @@ static struct pace phase(struct life *life, bool with, struct cut *cut, double *
             life->now_ms += 0.05;
             pay(life, (base + next_random(life) % hot) % bench.entities);
         }
+        bool cut_taken = false;
         double from_s = wall_s();
         double cpu_from_s = cpu_s();
         run_batch(life);
@@ -473,6 +505,7 @@ static struct pace phase(struct life *life, bool with, struct cut *cut, double *
             cutting = !cut_some(life, cut, begins, false);
             begins = false;
             writing = !cutting;
+            cut_taken = true;
             if (writing) {
                 begin(life);
             }
@@ -490,6 +523,9 @@ static struct pace phase(struct life *life, bool with, struct cut *cut, double *
         }
         busy_s += wall_s() - from_s;
         busy_cpu_s += cpu_s() - cpu_from_s;
+        if (cut_taken) {
+            machine_check(life, cut);
+        }
         tsn_output_clear(&life->out);
     }
     life->base += (uint64_t)((wall_s() - start_s) * (double)hot);
@@ -540,6 +576,7 @@ static void phases(struct life *life)
     report->dirty_per_s = (double)cut.n / covered_s;
     report->dirty_bytes = cut.bytes;
     report->incremental = cut.stall;
+    report->check_ms = cut.check_ms / (double)cut.calls;
 }
 
 /* ---- the processes --------------------------------------------------------------------------- */

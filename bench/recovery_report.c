@@ -44,6 +44,11 @@ void recovery_say_phases(struct recovery_report *report)
     printf("incremental  %.0f dirty entities/s; longest stall %.1f ms (floor 5; %.1f by the wall "
            "clock)\n",
            report->dirty_per_s, report->incremental.cpu_ms, report->incremental.wall_ms);
+    printf("             it %s, with %" PRIu64
+           " first touches of pages; a loop beside each step that "
+           "touches no memory took %.1f ms at most, %.2f as a rule\n",
+           report->incremental.begins ? "began a cut" : "was a later step of a cut",
+           report->incremental.faults, report->incremental.check_ms, report->check_ms);
     printf("             longest batch of %d events %.1f ms with checkpoints, %.1f without\n",
            (int)RECOVERY_BATCH, report->with_ms, report->without_ms);
     printf("             %.2f bytes sent a dirty byte (%.0f bytes a dirty entity)\n",

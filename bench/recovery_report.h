@@ -2,6 +2,7 @@
 #ifndef TSN_BENCH_RECOVERY_REPORT_H
 #define TSN_BENCH_RECOVERY_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bench/recovery_plain.h"
@@ -16,6 +17,9 @@ enum {
 /* Longest of its kind, in milliseconds. */
 struct recovery_stall {
     double cpu_ms, wall_ms;
+    bool begins;     /* the longest was the first call of its cut */
+    uint64_t faults; /* in the longest: first touches of pages */
+    double check_ms; /* longest check of the machine beside them */
 };
 
 /* One restore, and the plain read that followed it. */
@@ -44,6 +48,7 @@ struct recovery_report {
     double dirty_cpu_us; /* what a dirty entity takes of the engine's thread */
     double steps_cpu_us; /* ... and of that in the steps of cuts */
     struct recovery_stall whole, incremental;
+    double check_ms; /* of the machine, between the phases' steps: mean */
     double without_ns[RECOVERY_PHASES], with_ns[RECOVERY_PHASES]; /* an event, processor time */
     double without_ms, with_ms;                                 /* longest batch, processor time */
     double ratio[RECOVERY_PHASES], wall_ratio[RECOVERY_PHASES]; /* of each pair of phases */
