@@ -8,6 +8,10 @@
 
 enum { SLOTS_FIRST = 1024 };
 
+/* A mapping of its own: in malloc's heap a header may have touched the chunk's huge page
+ * before it was asked for, and then small pages remain. */
+enum { CHUNK_BYTES = TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES };
+
 static struct tsn_table_slot *slots_new(uint64_t n)
 {
     return tsn_pages_zalloc(n * sizeof(struct tsn_table_slot));
@@ -23,7 +27,7 @@ void tsn_table_init(struct tsn_table *table)
 void tsn_table_end(struct tsn_table *table)
 {
     for (uint32_t i = 0; i < table->n_chunks; i++) {
-        free(table->chunks[i]);
+        tsn_pages_unmap(table->chunks[i], CHUNK_BYTES);
     }
     free(table->chunks);
     free(table->slots);
@@ -71,10 +75,9 @@ static uint32_t number_take(struct tsn_table *table)
     }
     if (table->n_numbers == table->n_chunks * TSN_TABLE_CHUNK) {
         TSN_MUST(table->n_numbers < UINT32_MAX - TSN_TABLE_CHUNK);
-        size_t bytes = (size_t)TSN_TABLE_CHUNK * TSN_TABLE_RECORD_BYTES;
         table->chunks = realloc(table->chunks, (table->n_chunks + 1) * sizeof *table->chunks);
         TSN_MUST_ALLOC(table->chunks);
-        table->chunks[table->n_chunks] = tsn_pages_alloc(bytes);
+        table->chunks[table->n_chunks] = tsn_pages_map(CHUNK_BYTES);
         table->n_chunks++;
     }
     return table->n_numbers++;
