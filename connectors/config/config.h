@@ -107,8 +107,9 @@ struct tsn_config {
     size_t n_sources;
     const struct tsn_source *sources;
 
-    bool state_in_memory;  /* state: memory */
-    uint32_t max_resident; /* entities in memory; 0: all */
+    bool state_in_memory;           /* state: memory */
+    uint64_t reserve_records_bytes; /* of malloc, touched at the start */
+    uint32_t max_resident;          /* entities in memory; 0: all */
     struct {
         const char *host; /* or NULL with unix_socket */
         uint16_t port;

@@ -73,6 +73,11 @@ const struct tsn_setting tsn_settings[] = {
     {"engine", "reserve", TSN_SETTING_BYTES, AT(engine.reserve_bytes), "0", 0, INT64_C(1) << 40,
      "Memory for windows that is taken and touched at the start, so that a growing state meets no "
      "page faults. Changes speed, never results."},
+    {"engine", "reserve_records", TSN_SETTING_BYTES, AT(reserve_records_bytes), "0", 0,
+     INT64_C(1) << 40,
+     "Memory for records that are read ahead, taken and touched at the start, so that the first "
+     "catching-up meets no page faults: it holds 256 MiB of records, which with what the client "
+     "library keeps of each may come to three times that. Changes speed, never results."},
     {"engine", "max_resident", TSN_SETTING_U32, AT(max_resident), "0", 0, UINT32_MAX,
      "Most entities in memory, but for those that changed since the last checkpoint, which comes "
      "sooner then; the others' windows are in Redis alone and fetched when an event visits them. "

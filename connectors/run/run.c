@@ -8,10 +8,13 @@
 #include "connectors/run/run.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "connectors/run/clock.h"
@@ -306,6 +309,30 @@ static void tune_memory(void)
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 }
 
+/* One block of that arena, touched, in huge pages where the kernel has them, and freed: the
+ * arena keeps it. Without, it grows by single pages as records come. */
+static void reserve_memory(uint64_t bytes)
+{
+    enum { HUGE_PAGE = 2 << 20, MAPS_MAX = 65536 /* malloc's own */ };
+    if (bytes == 0) {
+        return;
+    }
+    bytes += HUGE_PAGE - bytes % HUGE_PAGE;
+    mallopt(M_TRIM_THRESHOLD, bytes < INT_MAX / 2 ? (int)bytes * 2 : INT_MAX);
+    mallopt(M_MMAP_MAX, 0);
+    uint8_t *block = malloc(bytes + HUGE_PAGE);
+    mallopt(M_MMAP_MAX, MAPS_MAX);
+    if (!block) {
+        tsn_log("engine.reserve_records: the system does not give so much; going on without");
+        return;
+    }
+    uint8_t *whole = block + (HUGE_PAGE - (uintptr_t)block % HUGE_PAGE);
+    madvise(whole, bytes, MADV_HUGEPAGE);
+    memset(whole, 0, bytes);
+    __asm__ volatile("" : : "r"(whole) : "memory"); /* or the compiler drops what is freed */
+    free(block);
+}
+
 int tsn_run(const struct tsn_config *config, const struct tsn_run_options *options)
 {
     struct tsn_failure failure = {.remedy = TSN_REMEDY_NONE};
@@ -315,6 +342,7 @@ int tsn_run(const struct tsn_config *config, const struct tsn_run_options *optio
                             .give_up_ms = tsn_clock_monotonic_ms() + config->start_timeout_ms};
     tsn_stages_begin(&runner.stages);
     tune_memory();
+    reserve_memory(config->reserve_records_bytes);
     tsn_signals_install();
     runner.keys = tsn_run_keys(config, &failure);
     bool ok = runner.keys && open_servers(&runner, &failure);
