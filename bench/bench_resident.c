@@ -207,6 +207,7 @@ static uint64_t run_all(uint64_t cap, const char *name, uint64_t expected)
     }
     XXH64_reset(run.digest, 0);
     run.eng = tsn_engine_new(bench.prog, &settings);
+    tsn_engine_want_columns(run.eng, true);
     tsn_engine_cap(run.eng, cap);
     struct tsn_batch *batch = tsn_batch_new(bench.prog, BATCH);
     uint64_t n = bench.entities + bench.events;

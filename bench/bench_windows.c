@@ -217,6 +217,7 @@ int main(int argc, char **argv)
     program_fill();
     struct tsn_engine_settings settings = tsn_engine_defaults();
     struct tsn_engine *eng = tsn_engine_new(&prog, &settings);
+    tsn_engine_want_columns(eng, true);
     struct tsn_batch *batch = tsn_batch_new(&prog, BATCH);
     struct tsn_output out;
     struct beside beside = {0};

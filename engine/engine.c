@@ -317,11 +317,12 @@ const uint8_t *tsn_engine_status(const struct tsn_engine *eng)
 const struct tsn_column *tsn_engine_slots(const struct tsn_engine *eng, int type)
 {
     const struct tsn_column *inputs = tsn_features_inputs(&eng->features, type);
-    return inputs ? inputs + eng->prog->types[type].n_fields : NULL;
+    return inputs && eng->features.want_all ? inputs + eng->prog->types[type].n_fields : NULL;
 }
 
 void tsn_engine_want_columns(struct tsn_engine *eng, bool want)
 {
+    eng->features.want_all = want;
     tsn_score_want_columns(eng->score, want);
 }
 

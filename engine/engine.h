@@ -94,12 +94,14 @@ struct tsn_engine_counts tsn_engine_counts(const struct tsn_engine *eng);
 
 /* ---- what the last tsn_engine_rows computed, for exports and explain -------- */
 
-/* Whether rules and typologies keep the columns below (default: no). Features
- * always do. */
+/* Whether the columns below are computed and kept (default: no). Without, a feature is read
+ * only for rows on which it can still make a rule fire, which changes nothing that leaves the
+ * engine: docs/decisions/reads-on-demand.md. To be said between batches. */
 void tsn_engine_want_columns(struct tsn_engine *eng, bool want);
 /* [batch->n] enum tsn_row_status. */
 const uint8_t *tsn_engine_status(const struct tsn_engine *eng);
-/* Slot columns of an event type, [n_slots]; rows as in batch->types[type]. */
+/* Slot columns of an event type, [n_slots]; rows as in batch->types[type]. NULL if the type
+ * has had no rows, or columns are not wanted. */
 const struct tsn_column *tsn_engine_slots(const struct tsn_engine *eng, int type);
 /* Whether a rule fired, over the rows of its event type: value, missing, error.
  * Exceptions and modes are applied; shadow rules are evaluated like live ones. */

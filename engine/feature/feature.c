@@ -248,28 +248,54 @@ static void slots_clear(struct tsn_features *feat, int t, uint32_t n)
     }
 }
 
+/* Room for which rows are wanted. */
+static void wanted_layout(struct tsn_features *feat, int t)
+{
+    const struct tsn_plan_type *plan = &feat->plan.types[t];
+    struct tsn_feature_type *of = &feat->types[t];
+    size_t bytes = tsn_bits_words(feat->batch_rows) * sizeof(uint64_t);
+    size_t n_rules = (size_t)plan->n_rules + 1;
+    of->is_settled = tsn_arena_alloc(&feat->memory, n_rules);
+    of->settled = tsn_arena_alloc(&feat->memory, n_rules * sizeof *of->settled);
+    of->wanted = tsn_arena_alloc(&feat->memory, ((size_t)plan->n_wants + 1) * sizeof *of->wanted);
+    for (int r = 0; r < plan->n_rules; r++) {
+        of->settled[r] = tsn_arena_alloc(&feat->memory, bytes);
+    }
+    for (int k = 0; k < plan->n_wants; k++) {
+        of->wanted[k] = tsn_arena_alloc(&feat->memory, bytes);
+    }
+}
+
 /* ---- records ahead: each step asks for what the next one reads ------------------------ */
+
+/* Rows of keys that are looked up; wanted: NULL: all. */
+static inline bool row_wanted(const struct tsn_key *keys, const uint64_t *wanted, uint32_t i)
+{
+    return (!wanted || tsn_bits_get(wanted, i)) && (keys[i].lo | keys[i].hi);
+}
 
 /* A function that asks for memory must also write some: one that does nothing else is without
  * effect to the compiler, which may then leave out the calls. */
-static void slots_ask(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
-                      uint32_t to)
+static void slots_ask(const struct tsn_table *table, struct tsn_key_rows *rows,
+                      const uint64_t *wanted, uint32_t from, uint32_t to)
 {
     const struct tsn_key *keys = rows->keys;
     void **records = rows->records;
     for (uint32_t i = from; i < to; i++) {
-        tsn_table_prefetch(table, keys[i]);
+        if (row_wanted(keys, wanted, i)) {
+            tsn_table_prefetch(table, keys[i]);
+        }
         records[i] = NULL;
     }
 }
 
-static void records_ask(const struct tsn_table *table, struct tsn_key_rows *rows, uint32_t from,
-                        uint32_t to)
+static void records_ask(const struct tsn_table *table, struct tsn_key_rows *rows,
+                        const uint64_t *wanted, uint32_t from, uint32_t to)
 {
     const struct tsn_key *keys = rows->keys;
     void **records = rows->records;
     for (uint32_t i = from; i < to; i++) {
-        if (keys[i].lo | keys[i].hi) {
+        if (row_wanted(keys, wanted, i)) {
             records[i] = tsn_table_peek(table, keys[i]); /* perhaps not its own */
             __builtin_prefetch(records[i]);
         }
@@ -289,13 +315,13 @@ static inline unsigned cells_of(const struct tsn_entity *entity, uint64_t stream
 }
 
 /* The records, and those of their cells asked for that are visited under the key. */
-static void records_find(const struct tsn_table *table, struct tsn_key_rows *rows, uint64_t streams,
-                         uint32_t from, uint32_t to)
+static void records_find(const struct tsn_table *table, struct tsn_key_rows *rows,
+                         const uint64_t *wanted, uint64_t streams, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++) {
         struct tsn_key key = rows->keys[i];
         struct tsn_entity *entity = rows->records[i];
-        if ((key.lo | key.hi) &&
+        if (row_wanted(rows->keys, wanted, i) &&
             !(entity && entity->key.lo == key.lo && entity->key.hi == key.hi)) {
             entity = tsn_table_find(table, key);
             rows->records[i] = entity;
@@ -363,12 +389,13 @@ static void keys_step(struct tsn_features *feat, const struct tsn_batch *batch, 
             if (key->n_by > 1) {
                 continue;
             }
+            const uint64_t *wanted = key->want == TSN_NONE ? NULL : of->wanted[key->want];
             if (step == TSN_RESOLVE_SLOTS) {
-                slots_ask(&feat->entities, &of->keys[k], from, end);
+                slots_ask(&feat->entities, &of->keys[k], wanted, from, end);
             } else if (step == TSN_RESOLVE_RECORDS) {
-                records_ask(&feat->entities, &of->keys[k], from, end);
+                records_ask(&feat->entities, &of->keys[k], wanted, from, end);
             } else {
-                records_find(&feat->entities, &of->keys[k], key->streams, from, end);
+                records_find(&feat->entities, &of->keys[k], wanted, key->streams, from, end);
             }
         }
     }
@@ -397,6 +424,7 @@ void tsn_features_begin(struct tsn_features *feat, const struct tsn_batch *batch
         }
         if (!feat->types[t].inputs) {
             type_layout(feat, t);
+            wanted_layout(feat, t);
         }
         memcpy(feat->types[t].inputs, batch->types[t].fields,
                (size_t)feat->prog->types[t].n_fields * sizeof(struct tsn_column));
@@ -510,6 +538,11 @@ void tsn_features_rows(struct tsn_features *feat, const struct tsn_batch *batch,
         .before_ms = before_ms,
         .evals = evals,
     };
+    for (int t = 0; t < feat->prog->n_types && !feat->plan.rowwise; t++) {
+        if (batch->types[t].n) {
+            tsn_demand_find(feat, t, batch->types[t].n, evals[t]);
+        }
+    }
     for (int l = 0; l < feat->plan.n_levels && !feat->plan.rowwise; l++) {
         level_columns(&walk, l);
     }

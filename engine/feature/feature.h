@@ -34,6 +34,9 @@ struct tsn_feature_type {
     struct tsn_column *inputs; /* fields, then slots; NULL before the first row */
     struct tsn_column *slots;  /* of inputs */
     struct tsn_key_rows *keys;
+    bool *is_settled;   /* [n_rules] for this batch, as far as anything asks */
+    uint64_t **settled; /* [n_rules] rows of the batch on which the rule cannot fire */
+    uint64_t **wanted;  /* [n_wants] rows of the batch for which something is read */
     uint32_t n_done[TSN_RESOLVE_STEPS]; /* rows of the batch that each step has done */
 };
 
@@ -48,7 +51,9 @@ struct tsn_walk_visit {
     tsn_event_ms dead_ms; /* of a row that is written */
     uint32_t at;          /* of its type */
     uint16_t stream;
-    bool read; /* the step's items are */
+    bool read;      /* the step's items are ... */
+    uint32_t lanes; /* that are read, as far as it is known when memory is asked for */
+    uint8_t parts;  /* ... of these parts, or of others: the log's length decides */
 };
 
 /* Rows that are walked through all streams of a level before the next: entities and
@@ -121,6 +126,8 @@ struct tsn_features {
     struct tsn_features_cut cut;
     uint32_t sweep_at;
     struct tsn_features_resident resident;
+
+    bool want_all; /* every feature is read for every row */
 
     /* The batch. */
     struct tsn_arena memory; /* columns; until the program changes */
@@ -221,6 +228,9 @@ static inline bool tsn_features_due(const struct tsn_features *feat,
 size_t tsn_features_give(struct tsn_features *feat, struct tsn_entity *entity);
 
 /* ---- between the files of this room, and for engine/snapshot ---------------- */
+
+/* Fills what is wanted of the rows of an event type; their fields are there. */
+void tsn_demand_find(struct tsn_features *feat, int type, uint32_t n_rows, struct tsn_eval *eval);
 
 /* Times at or before this are read by no row in time, for rows kept keep_ms. */
 static inline tsn_event_ms tsn_features_dead(const struct tsn_features *feat,

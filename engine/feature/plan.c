@@ -186,7 +186,10 @@ static int items_by_item(const void *a, const void *b)
 {
     const struct tsn_plan_item *x = a;
     const struct tsn_plan_item *y = b;
-    return x->item != y->item ? (x->item < y->item ? -1 : 1) : (int)x->slot - (int)y->slot;
+    if (x->lane != y->lane) {
+        return (int)x->lane - (int)y->lane; /* items of a lane together: see tsn_window_pass */
+    }
+    return x->item != y->item ? (int)x->item - (int)y->item : (int)x->slot - (int)y->slot;
 }
 
 /* The slots of one event type that read one stream, by the entity they read. */
@@ -202,6 +205,7 @@ static struct tsn_plan_reads reads_of(struct tsn_plan *plan, int stream, int typ
     if (n_slots == 0) {
         return reads;
     }
+    const struct tsn_window_layout *layout = &plan->streams[stream].layout;
     struct tsn_plan_visit *visits = tsn_arena_zalloc(&plan->arena, n_slots, sizeof *visits);
     struct tsn_plan_item *items = tsn_arena_alloc(&plan->arena, 2 * n_slots * sizeof *items);
     for (int s = 0; s < of->n_slots; s++) {
@@ -221,6 +225,7 @@ static struct tsn_plan_reads reads_of(struct tsn_plan *plan, int stream, int typ
                     enum tsn_rep rep = plan->prog->features[f].rep;
                     *items++ = (struct tsn_plan_item){.item = homes[f].item,
                                                       .slot = (uint16_t)s,
+                                                      .lane = layout->items[homes[f].item].lane,
                                                       .wide = rep != TSN_REP_BOOL &&
                                                               rep != TSN_REP_STRING &&
                                                               rep != TSN_REP_ENUM};
@@ -299,6 +304,7 @@ static void visits_plan(struct tsn_plan *plan, const struct tsn_plan_order *orde
         for (uint16_t i = 0; i < plan->streams[s].layout.n_items; i++) {
             homes[plan->streams[s].features[i]] = (struct home){.stream = s, .item = i};
         }
+        plan->streams[s].alone = true;
         plan->streams[s].reads =
             tsn_arena_zalloc(&plan->arena, (size_t)prog->n_types, sizeof *plan->streams[s].reads);
     }
@@ -324,6 +330,7 @@ static void visits_plan(struct tsn_plan *plan, const struct tsn_plan_order *orde
             struct tsn_plan_reads *reads = (struct tsn_plan_reads *)stream->reads;
             reads[t] = reads_of(plan, s, t, homes, slot_keys);
             steps_plan(plan, stream, t, &reads[t]);
+            stream->alone &= t == stream->event || reads[t].n_steps == 0;
             for (unsigned i = 0; i < reads[t].n_steps; i++) {
                 keys.keys[reads[t].steps[i].key].streams |= UINT64_C(1) << (s % 64);
             }
@@ -334,7 +341,8 @@ static void visits_plan(struct tsn_plan *plan, const struct tsn_plan_order *orde
             memcpy(kept, keys.keys, (size_t)keys.n * sizeof *kept);
         }
         free(keys.keys);
-        plan->types[t] = (struct tsn_plan_type){.n_keys = keys.n, .keys = kept};
+        plan->types[t].n_keys = keys.n;
+        plan->types[t].keys = kept;
     }
 }
 
@@ -392,9 +400,11 @@ void tsn_plan_init(struct tsn_plan *plan, const struct tsn_program *prog,
     for (int k = 0; k < plan->n_kinds; k++) {
         plan->kinds[k].level = order.kind_level[k];
     }
+    tsn_demand_plan(plan);
     streams_group(plan, &order, groups_of(plan, groups, n_groups));
     visits_plan(plan, &order);
     levels_plan(plan, &order);
+    tsn_demand_steps(plan);
 }
 
 void tsn_plan_free(struct tsn_plan *plan)

@@ -30,6 +30,7 @@ struct tsn_plan_key {
     int owner;             /* key of by[0] alone; itself when n_by is 1 */
     int parts[TSN_BY_MAX]; /* keys of each field alone */
     uint64_t streams;      /* whose cells are visited under it: bit s % 64 */
+    int want;              /* for which rows any of them is; TSN_NONE: all */
 };
 
 struct tsn_plan_kind {
@@ -41,6 +42,7 @@ struct tsn_plan_kind {
 struct tsn_plan_item {
     uint16_t item; /* of the stream's layout */
     uint16_t slot; /* of the event type */
+    uint8_t lane;  /* of the item */
     bool wide;     /* its cells are 8 bytes: no conversion */
 };
 
@@ -53,6 +55,22 @@ struct tsn_plan_visit {
     const struct tsn_plan_item *after;
 };
 
+/* For which rows something is read: where one of these rules may still fire, if its log
+ * has so many rows that one of them can; and wherever its log has at least so many that another
+ * rule can. demand.c */
+struct tsn_plan_want {
+    uint16_t n_rules;
+    const uint16_t *rules; /* of the event type's that are evaluated */
+    uint64_t rules_least;  /* 0: however few */
+    uint64_t least;        /* 0: always; UINT64_MAX: however many */
+};
+
+/* Items of a step that are wanted for the same rows. */
+struct tsn_plan_part {
+    int want; /* of the event type, whose rows it has and ... */
+    uint64_t rules_least, least;
+};
+
 /* What a row of an event type does at one entity in a stream, as one visit to its
  * cell (tsn_window_pass). */
 struct tsn_plan_step {
@@ -61,6 +79,16 @@ struct tsn_plan_step {
     uint16_t n_before, n_after;
     const uint16_t *items;               /* [n_before + n_after] of the layout */
     const struct tsn_plan_item *outputs; /* where their values go */
+    uint32_t lanes;                      /* in which they are read */
+    uint8_t n_parts;                     /* 0: always read whole */
+    bool visited;   /* some items are always read, or the log's length decides */
+    uint64_t least; /* for so few rows no part is read, whoever wants it */
+    const struct tsn_plan_part *parts;
+    const struct tsn_plan_step *views; /* [1 << n_parts] with the parts whose bits are set */
+    /* Of a view: those outside that are given the number of rows, which is too small to
+     * matter. */
+    uint16_t n_counts;
+    const struct tsn_plan_item *counts;
 };
 
 struct tsn_plan_reads {
@@ -102,6 +130,7 @@ struct tsn_plan_stream {
     const struct tsn_plan_value *values;
     const int *features; /* [n_items] of the program */
     struct tsn_window_layout layout;
+    bool alone;                         /* no other event reads it */
     bool stepwise;                      /* by steps; else row by row: pairs, sets, text */
     const struct tsn_plan_reads *reads; /* [n_types] */
 };
@@ -122,6 +151,10 @@ struct tsn_plan_level {
 struct tsn_plan_type {
     int n_keys;
     const struct tsn_plan_key *keys;
+    int n_rules;
+    const int *rules; /* of the program, that are evaluated */
+    int n_wants;
+    struct tsn_plan_want *wants;
 };
 
 /* After a program change, features that came with the old program keep sharing a
@@ -143,6 +176,7 @@ struct tsn_plan {
     struct tsn_plan_stream *streams;
     int n_levels;
     struct tsn_plan_level *levels;
+    const struct tsn_demand *demands; /* [n_types], for demand.c */
     bool rowwise;
 };
 
@@ -168,6 +202,12 @@ struct tsn_plan_order {
 };
 void tsn_plan_order(const struct tsn_plan *plan, struct tsn_plan_order *order,
                     struct tsn_arena *arena);
+
+/* demand.c: what looks at features; then, when a stream's items are laid out, lanes for
+ * items that are read for different rows; then, when steps are planned, their parts. */
+void tsn_demand_plan(struct tsn_plan *plan);
+void tsn_demand_lanes(struct tsn_plan *plan, struct tsn_plan_stream *stream);
+void tsn_demand_steps(struct tsn_plan *plan);
 
 /* One stream of features [n], already known to share event, fields and level. */
 void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int *features, int n);

@@ -254,10 +254,11 @@ void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int 
         identity = XXH3_64bits(parts, sizeof parts);
     }
     stream->layout.rows_max = stream->set ? 0 : rows_max(plan->prog, features, n);
+    stream->features = features;
+    tsn_demand_lanes(plan, stream);
     tsn_window_arrange(&stream->layout);
     stream->identity = identity;
     stream->salt = XXH3_64bits(&identity, sizeof identity);
-    stream->features = features;
     stream->values = draft.values;
     stream->conds = draft.conds;
 }

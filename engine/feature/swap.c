@@ -15,7 +15,8 @@
 /* How rows of an old stream become rows of a new one. */
 struct carry {
     int from;         /* old stream, or TSN_NONE */
-    bool whole;       /* the same layout: the cell as it is */
+    bool whole;       /* the same rows: the cell as it is ... */
+    bool relaned;     /* ... but for its totals: rules want its items for other rows */
     int8_t cond[64];  /* of a new filter, the old one; -1: none */
     uint8_t word[64]; /* of a new value, the old word; 0: none */
 };
@@ -41,6 +42,16 @@ static int cond_index(const struct tsn_plan *plan, const struct tsn_plan_stream 
     return c;
 }
 
+/* Of layouts with the same items. */
+static bool lanes_equal(const struct tsn_window_layout *a, const struct tsn_window_layout *b)
+{
+    bool equal = a->n_lanes == b->n_lanes;
+    for (int i = 0; i < a->n_items; i++) {
+        equal &= a->items[i].lane == b->items[i].lane;
+    }
+    return equal;
+}
+
 /* Enum codes mean names of one program; a feature over another list of names has
  * another identity, so codes need no translation. */
 static void carry_plan(struct carry *carry, const struct tsn_plan *old, const struct tsn_plan *to,
@@ -59,6 +70,7 @@ static void carry_plan(struct carry *carry, const struct tsn_plan *old, const st
     }
     const struct tsn_plan_stream *from = &old->streams[carry->from];
     carry->whole = from->identity == stream->identity;
+    carry->relaned = carry->whole && !lanes_equal(&from->layout, &stream->layout);
     for (int i = 0; i < stream->layout.n_items; i++) {
         identity = to->prog->features[stream->features[i]].identity;
         int k = item_with(old, from, identity);
@@ -170,6 +182,10 @@ static void entity_carry(struct tsn_features *feat, struct tsn_entity *entity,
         }
         if (carry->whole) {
             cells[s] = *place;
+            if (carry->relaned) {
+                tsn_cell_relane(*place, &feat->plan.streams[carry->from].layout,
+                                &to->streams[s].layout, &feat->pool);
+            }
         } else if (!to->streams[s].pair) {
             cells[s] = cell_carry(feat, carry, to, s, *place);
         }

@@ -12,6 +12,7 @@
 
 #include "engine/engine.h"
 #include "engine/feature/walk.h"
+#include "engine/window/pane.h"
 
 /* How many visits ahead each step asks. */
 enum { AHEAD_CELL = 18, AHEAD_ROWS = 12, AHEAD_TOTALS = 6 };
@@ -60,6 +61,61 @@ static const uint64_t *row_of(const struct tsn_walk *walk, const struct tsn_plan
                : made->words + (size_t)i * stream->layout.stride;
 }
 
+/* Parts of a step that some rule wants for a row, however many rows its log has. */
+static inline unsigned parts_wanted(const struct tsn_feature_type *of,
+                                    const struct tsn_plan_step *step, uint32_t at)
+{
+    unsigned parts = 0;
+    for (unsigned p = 0; p < step->n_parts; p++) {
+        parts |= (unsigned)tsn_bits_get(of->wanted[step->parts[p].want], at) << p;
+    }
+    return parts;
+}
+
+/* The visits of row r, behind those that are listed; gives the end of the list. */
+static inline struct tsn_walk_visit *row_list(const struct tsn_walk *walk, int s,
+                                              const struct tsn_made_rows *made, uint32_t r,
+                                              struct tsn_walk_visit *visit)
+{
+    struct tsn_features *feat = walk->feat;
+    const struct tsn_plan_stream *stream = &feat->plan.streams[s];
+    const struct tsn_row *row = &walk->batch->rows[r];
+    const struct tsn_plan_reads *reads = &stream->reads[row->type];
+    if (reads->n_steps == 0 || walk->status[r] == TSN_ROW_DUPLICATE) {
+        return visit;
+    }
+    bool in_time = walk->status[r] != TSN_ROW_TOO_LATE;
+    const uint64_t *words = NULL;
+    tsn_event_ms dead_ms = INT64_MIN;
+    struct tsn_feature_type *of = &feat->types[row->type];
+    if (row->type == stream->event) {
+        words = row_of(walk, stream, made, r, &dead_ms);
+    }
+    for (unsigned i = 0; i < reads->n_steps; i++) {
+        const struct tsn_plan_step *step = &reads->steps[i];
+        struct tsn_key_rows *keys = &of->keys[step->key];
+        unsigned parts = parts_wanted(of, step, row->at);
+        bool read = in_time && step->n_before + step->n_after > 0 && (step->visited || parts);
+        bool written = step->writes && words;
+        if (key_missing(keys->keys[row->at]) || !(read || written)) {
+            continue;
+        }
+        *visit++ = (struct tsn_walk_visit){
+            .keys = keys,
+            .step = step,
+            .slots = of->slots,
+            .row = written ? words : NULL,
+            .time_ms = row->time_ms,
+            .dead_ms = dead_ms,
+            .at = row->at,
+            .stream = (uint16_t)s,
+            .read = read,
+            .parts = (uint8_t)parts,
+        };
+    }
+    return visit;
+}
+
 void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t to)
 {
     struct tsn_features *feat = walk->feat;
@@ -73,38 +129,14 @@ void tsn_visits_list(const struct tsn_walk *walk, int s, uint32_t from, uint32_t
     made.words = feat->made + feat->n_made;
     tsn_walk_rows_make(walk, s, &made);
     struct tsn_walk_visit *visit = feat->visits + feat->n_visits;
-    for (uint32_t r = from; r < to; r++) {
-        const struct tsn_row *row = &walk->batch->rows[r];
-        const struct tsn_plan_reads *reads = &stream->reads[row->type];
-        if (reads->n_steps == 0 || walk->status[r] == TSN_ROW_DUPLICATE) {
-            continue;
+    if (stream->alone) {
+        const uint32_t *rows = walk->batch->types[stream->event].row + made.at;
+        for (uint32_t i = 0; i < made.n; i++) {
+            visit = row_list(walk, s, &made, rows[i], visit);
         }
-        bool in_time = walk->status[r] != TSN_ROW_TOO_LATE;
-        const uint64_t *words = NULL;
-        tsn_event_ms dead_ms = INT64_MIN;
-        struct tsn_feature_type *of = &feat->types[row->type];
-        if (row->type == stream->event) {
-            words = row_of(walk, stream, &made, r, &dead_ms);
-        }
-        for (unsigned i = 0; i < reads->n_steps; i++) {
-            const struct tsn_plan_step *step = &reads->steps[i];
-            struct tsn_key_rows *keys = &of->keys[step->key];
-            bool read = in_time && step->n_before + step->n_after > 0;
-            bool written = step->writes && words;
-            if (key_missing(keys->keys[row->at]) || !(read || written)) {
-                continue;
-            }
-            *visit++ = (struct tsn_walk_visit){
-                .keys = keys,
-                .step = step,
-                .slots = of->slots,
-                .row = written ? words : NULL,
-                .time_ms = row->time_ms,
-                .dead_ms = dead_ms,
-                .at = row->at,
-                .stream = (uint16_t)s,
-                .read = read,
-            };
+    } else {
+        for (uint32_t r = from; r < to; r++) {
+            visit = row_list(walk, s, &made, r, visit);
         }
     }
     uint32_t n = (uint32_t)(visit - feat->visits);
@@ -139,6 +171,29 @@ static inline const struct tsn_cell *cell_first(struct tsn_walk_visit *visit)
     return *place;
 }
 
+/* What of a step is read at a log of so many rows, of which some rule wants the visit's
+ * parts. */
+static inline const struct tsn_plan_step *view_of(const struct tsn_features *feat,
+                                                  const struct tsn_walk_visit *visit, uint64_t n)
+{
+    const struct tsn_plan_step *step = visit->step;
+    unsigned parts = 0;
+    if (step->n_parts == 0 || feat->want_all) {
+        return step;
+    }
+    for (unsigned p = 0; n >= step->least && p < step->n_parts; p++) {
+        bool read = n >= step->parts[p].rules_least && (visit->parts >> p & 1);
+        parts |= (unsigned)(read || n >= step->parts[p].least) << p;
+    }
+    return &step->views[parts];
+}
+
+/* Rows of a cell when one more is written; those that became panes are not counted. */
+static inline uint64_t rows_then(const struct tsn_cell *cell)
+{
+    return tsn_cell_panes(cell) ? UINT64_MAX - 1 : (uint64_t)cell->n + 1;
+}
+
 /* Visit i is about to be done, or, below 0, the first of all so many later. */
 static void visits_ahead(const struct tsn_features *feat, int64_t i, int64_t n)
 {
@@ -147,16 +202,25 @@ static void visits_ahead(const struct tsn_features *feat, int64_t i, int64_t n)
     const struct tsn_cell *cell;
     int64_t at = i + AHEAD_CELL;
     if (at < n && (cell = cell_first(&visits[at]))) {
-        tsn_window_ahead(cell, &streams[visits[at].stream].layout);
+        struct tsn_walk_visit *visit = &visits[at];
+        if (visit->read) { /* a guess: the log may grow, and panes are not looked for */
+            visit->lanes = view_of(feat, visit, (uint64_t)cell->n + 1)->lanes;
+        }
+        if (visit->lanes) {
+            tsn_window_ahead(cell, &streams[visit->stream].layout);
+        } else {
+            tsn_window_ahead_write(cell, &streams[visit->stream].layout);
+        }
     }
     at = i + AHEAD_ROWS;
-    if (at >= 0 && at < n && (cell = cell_hint(&visits[at])) && cell->runs) {
-        tsn_window_ahead_rows(cell, &streams[visits[at].stream].layout, visits[at].time_ms);
+    if (at >= 0 && at < n && visits[at].lanes && (cell = cell_hint(&visits[at])) && cell->runs) {
+        tsn_window_ahead_rows(cell, &streams[visits[at].stream].layout, visits[at].lanes,
+                              visits[at].time_ms);
     }
     at = i + AHEAD_TOTALS;
-    if (at >= 0 && at < n && (cell = cell_hint(&visits[at])) && cell->runs) {
-        tsn_window_ahead_totals(cell, &streams[visits[at].stream].layout, visits[at].row,
-                                visits[at].time_ms);
+    if (at >= 0 && at < n && visits[at].lanes && (cell = cell_hint(&visits[at])) && cell->runs) {
+        tsn_window_ahead_totals(cell, &streams[visits[at].stream].layout, visits[at].lanes,
+                                visits[at].row, visits[at].time_ms);
     }
 }
 
@@ -201,21 +265,33 @@ static tsn_event_ms asof_of(const struct tsn_walk_visit *visit, const struct tsn
 }
 
 static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *stream,
-                       const struct tsn_walk_visit *visit, struct tsn_cell *cell, unsigned from,
-                       unsigned to)
+                       const struct tsn_walk_visit *visit, const struct tsn_plan_step *step,
+                       struct tsn_cell *cell, unsigned from, unsigned to)
 {
     const struct tsn_window_layout *layout = &stream->layout;
     struct tsn_window_view view;
     unsigned lane = UINT8_MAX;
     for (unsigned i = from; i < to; i++) {
-        const struct tsn_window_item *item = &layout->items[visit->step->items[i]];
+        const struct tsn_window_item *item = &layout->items[step->items[i]];
         if (item->lane != lane) {
             lane = item->lane;
             tsn_window_look(&view, cell, layout, &feat->pool, lane,
                             asof_of(visit, &layout->lanes[lane]), visit->time_ms);
         }
         tsn_window_read(&view, item, &feat->readings[i]);
-        item_mark(feat, &view, &visit->slots[visit->step->outputs[i].slot], visit->at);
+        item_mark(feat, &view, &visit->slots[step->outputs[i].slot], visit->at);
+    }
+}
+
+/* What counts and was not read because the log is too short: its rows, fewer than anybody
+ * asks for. */
+static inline void counts_give(const struct tsn_walk_visit *visit, const struct tsn_plan_step *step,
+                               uint32_t n_rows)
+{
+    for (unsigned i = 0; i < step->n_counts; i++) {
+        struct tsn_column *slot = &visit->slots[step->counts[i].slot];
+        slot->i64[visit->at] = n_rows;
+        tsn_bits_set(slot->valid, visit->at);
     }
 }
 
@@ -224,9 +300,12 @@ static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *vis
     int s = visit->stream;
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     const struct tsn_plan_step *step = visit->step;
+    struct tsn_cell **place = cell_place(feat, s, visit);
+    if (place) { /* else nothing is there, and all of it is said at no cost */
+        step = view_of(feat, visit, rows_then(*place));
+    }
     unsigned n_before = visit->read ? step->n_before : 0;
     unsigned n = visit->read ? n_before + step->n_after : 0;
-    struct tsn_cell **place = cell_place(feat, s, visit);
     if (!place) {
         for (unsigned i = 0; i < n; i++) {
             tsn_window_empty(&stream->layout.items[step->items[i]], &feat->readings[i]);
@@ -239,16 +318,20 @@ static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *vis
             .n_before = (uint16_t)n_before,
             .n_after = (uint16_t)(n - n_before),
             .items = step->items,
+            .lanes = n ? step->lanes : 0,
         };
         uint32_t n_rows = (*place)->n;
         if (!tsn_window_pass(place, &stream->layout, &feat->pool, &pass, feat->readings)) {
-            items_read(feat, stream, visit, *place, 0, n_before);
+            items_read(feat, stream, visit, step, *place, 0, n_before);
             if (visit->row) {
                 tsn_cell_write(place, &stream->layout, &feat->pool, visit->row, pass.dead_ms);
             }
-            items_read(feat, stream, visit, *place, n_before, n);
+            items_read(feat, stream, visit, step, *place, n_before, n);
         }
         feat->n_rows += (uint64_t)(*place)->n - n_rows;
+        if (visit->read) {
+            counts_give(visit, step, (*place)->n);
+        }
     }
     for (unsigned i = 0; i < n; i++) {
         item_give(feat, &step->outputs[i], visit->slots, visit->at, &feat->readings[i]);

@@ -33,10 +33,11 @@ static void totals_read(struct tsn_cell *cell, const struct tsn_window_layout *l
 }
 
 static void lanes_leave(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                        tsn_event_ms time_ms)
+                        uint32_t lanes, tsn_event_ms time_ms)
 {
     const struct tsn_runs *runs = cell->runs;
-    for (unsigned k = 0; k < layout->n_lanes; k++) {
+    for (; lanes; lanes &= lanes - 1) {
+        unsigned k = (unsigned)__builtin_ctz(lanes);
         const struct tsn_lane_run *run = &runs->lanes[k];
         tsn_event_ms out_ms = tsn_window_minus(time_ms, layout->lanes[k].window_ms);
         if (run->tail == run->lead || run->tail_ms <= out_ms) {
@@ -46,22 +47,23 @@ static void lanes_leave(struct tsn_cell *cell, const struct tsn_window_layout *l
 }
 
 static void lanes_enter(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                        struct tsn_pool *pool, tsn_event_ms time_ms)
+                        struct tsn_pool *pool, uint32_t lanes, tsn_event_ms time_ms)
 {
-    for (unsigned k = 0; k < layout->n_lanes; k++) {
-        tsn_runs_enter(cell, layout, pool, k, time_ms);
+    for (; lanes; lanes &= lanes - 1) {
+        tsn_runs_enter(cell, layout, pool, (unsigned)__builtin_ctz(lanes), time_ms);
     }
 }
 
-/* The newest row, of this time, enters all lanes, with the rows before it that no read
+/* The newest row, of this time, enters the lanes, with the rows before it that no read
  * has taken in. */
 static void newest_enters(struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                          struct tsn_pool *pool, tsn_event_ms time_ms)
+                          struct tsn_pool *pool, uint32_t lanes, tsn_event_ms time_ms)
 {
     struct tsn_runs *runs = cell->runs;
     uint32_t seq = runs->first + cell->n - 1;
     const uint64_t *row = tsn_cell_row(cell, layout, cell->n - 1);
-    for (unsigned k = 0; k < layout->n_lanes; k++) {
+    for (uint32_t left = lanes; left; left &= left - 1) {
+        unsigned k = (unsigned)__builtin_ctz(left);
         struct tsn_lane_run *run = &runs->lanes[k];
         if (run->lead != seq) {
             tsn_runs_enter(cell, layout, pool, k, time_ms);
@@ -73,6 +75,7 @@ static void newest_enters(struct tsn_cell *cell, const struct tsn_window_layout 
         run->asof_ms = time_ms;
     }
     runs->asof_ms = time_ms;
+    tsn_runs_settle(cell, layout, pool, lanes, time_ms);
 }
 
 /* ---- small logs ------------------------------------------------------------------- */
@@ -114,6 +117,26 @@ static void small_read(struct tsn_cell *cell, const struct tsn_window_layout *la
     }
 }
 
+/* ---- rows that are written and not read ---------------------------------------------- */
+
+/* Behind everything, and read by no lane yet: nearly always. Totals wait until somebody
+ * asks. */
+static void row_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                      struct tsn_pool *pool, const struct tsn_window_pass *pass)
+{
+    struct tsn_cell *at = *cell;
+    if (at->n < layout->rows_max && (at->n == 0 || newest_of(at, layout) <= pass->time_ms) &&
+        (!at->runs || at->runs->asof_ms < pass->time_ms)) {
+        tsn_cell_append(cell, layout, pool, pass->row, pass->dead_ms);
+        at = *cell;
+        if (at->runs) {
+            tsn_runs_settle(at, layout, pool, 0, pass->time_ms);
+        }
+    } else {
+        tsn_cell_write(cell, layout, pool, pass->row, pass->dead_ms);
+    }
+}
+
 /* ---- the visit -------------------------------------------------------------------- */
 
 bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *layout,
@@ -125,7 +148,7 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
     tsn_event_ms time_ms = pass->time_ms;
     if (pass->n_before + pass->n_after == 0) {
         if (pass->row) {
-            tsn_cell_write(cell, layout, pool, pass->row, pass->dead_ms);
+            row_write(cell, layout, pool, pass);
         }
         return true;
     }
@@ -134,12 +157,14 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
         (pass->row && at->n >= layout->rows_max)) {
         return false;
     }
-    if (at->runs) {
-        lanes_leave(at, layout, time_ms);
+    uint32_t lanes = pass->lanes;
+    if (at->runs) { /* a lane that stands at this very time must have the row too */
+        lanes = at->runs->asof_ms == time_ms ? layout->all_lanes : lanes;
+        lanes_leave(at, layout, lanes, time_ms);
     }
     if (pass->n_before) {
         if (at->runs) {
-            lanes_enter(at, layout, pool, time_ms);
+            lanes_enter(at, layout, pool, lanes, time_ms);
             totals_read(at, layout, pool, time_ms, pass->items, pass->n_before, out);
         } else {
             small_read(at, layout, pool, time_ms, pass->items, pass->n_before, out);
@@ -151,12 +176,12 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
         at = *cell;
         if (at->runs) {
             if (!had_runs) {
-                lanes_leave(at, layout, time_ms);
+                lanes_leave(at, layout, lanes, time_ms);
             }
-            newest_enters(at, layout, pool, time_ms);
+            newest_enters(at, layout, pool, lanes, time_ms);
         }
     } else if (at->runs && !pass->n_before) {
-        lanes_enter(at, layout, pool, time_ms);
+        lanes_enter(at, layout, pool, lanes, time_ms);
     }
     if (pass->n_after) {
         if (at->runs) {
@@ -189,10 +214,21 @@ void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layou
     }
 }
 
-void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                           tsn_event_ms time_ms)
+void tsn_window_ahead_write(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
 {
-    for (unsigned k = 0; k < layout->n_lanes; k++) {
+    const uint64_t *end = tsn_cell_row(cell, layout, cell->n);
+    __builtin_prefetch(end - (cell->n ? layout->stride : 0), 1);
+    __builtin_prefetch(end + layout->stride - 1, 1);
+    if (cell->runs) {
+        __builtin_prefetch(cell->runs);
+    }
+}
+
+void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                           uint32_t lanes, tsn_event_ms time_ms)
+{
+    for (; lanes; lanes &= lanes - 1) {
+        unsigned k = (unsigned)__builtin_ctz(lanes);
         const struct tsn_window_lane *lane = &layout->lanes[k];
         const struct tsn_lane_run *run = &cell->runs->lanes[k];
         bool leaves = run->tail_ms <= tsn_window_minus(time_ms, lane->window_ms);
@@ -204,9 +240,11 @@ void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_
     }
 }
 
-static void leaving_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                          const struct tsn_lane_run *run, const union tsn_total *total,
-                          uint8_t word, tsn_event_ms out_ms)
+/* Inlined always: see tsn_tally_prefetch. */
+__attribute__((always_inline)) static inline void
+leaving_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+              const struct tsn_lane_run *run, const union tsn_total *total, uint8_t word,
+              tsn_event_ms out_ms)
 {
     enum { MOST = 4 };
     uint32_t seq = run->tail;
@@ -220,9 +258,10 @@ static void leaving_ahead(const struct tsn_cell *cell, const struct tsn_window_l
 }
 
 void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                             const uint64_t *row, tsn_event_ms time_ms)
+                             uint32_t lanes, const uint64_t *row, tsn_event_ms time_ms)
 {
-    for (unsigned k = 0; k < layout->n_lanes; k++) {
+    for (; lanes; lanes &= lanes - 1) {
+        unsigned k = (unsigned)__builtin_ctz(lanes);
         const struct tsn_window_lane *lane = &layout->lanes[k];
         const struct tsn_lane_run *run = &cell->runs->lanes[k];
         tsn_event_ms out_ms = tsn_window_minus(time_ms, lane->window_ms);

@@ -46,14 +46,20 @@ void tsn_window_arrange(struct tsn_window_layout *layout)
     size_t at = sizeof(struct tsn_runs) + layout->n_lanes * sizeof(struct tsn_lane_run);
     at = (at + 15) & ~(size_t)15;
     layout->in_order = true;
+    layout->all_lanes = 0;
+    TSN_MUST(layout->n_lanes <= 32);
     for (unsigned k = 0; k < layout->n_lanes; k++) {
         struct tsn_window_lane *lane = &layout->lanes[k];
         TSN_MUST(lane->n <= 32);
+        layout->all_lanes |= UINT32_C(1) << k;
         layout->in_order &= !lane->seen && lane->delay_ms == 0;
         lane->kept = 0;
         lane->front = false;
         for (unsigned i = 0; i < lane->n; i++) {
             struct tsn_window_item *item = &layout->items[lane->first + i];
+            if (item->lane != k) {
+                continue;
+            }
             lane->front |= item->agg == TSN_AGG_FIRST;
             if (!item->plain && !item->scanned) {
                 TSN_MUST(at <= UINT16_MAX);
@@ -95,6 +101,17 @@ void tsn_runs_free(struct tsn_cell *cell, const struct tsn_window_layout *layout
     }
     tsn_pool_free(pool, cell->runs, layout->runs_bytes);
     cell->runs = NULL;
+}
+
+void tsn_cell_relane(struct tsn_cell *cell, const struct tsn_window_layout *from,
+                     const struct tsn_window_layout *to, struct tsn_pool *pool)
+{
+    if (cell->runs) {
+        struct tsn_panes *panes = cell->runs->panes;
+        tsn_runs_free(cell, from, pool);
+        tsn_runs_new(cell, to, pool);
+        cell->runs->panes = panes;
+    }
 }
 
 /* The row at tail leaves. */
@@ -141,6 +158,23 @@ void tsn_runs_leave(struct tsn_cell *cell, const struct tsn_window_layout *layou
     }
 }
 
+/* How many rows ahead a lane that catches up asks for places in tallies. */
+enum { TALLY_AHEAD = 8 };
+
+/* Always inline: see tsn_tally_prefetch. */
+__attribute__((always_inline)) static inline void
+tallies_ask(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+            const struct tsn_window_lane *lane, uint32_t seq)
+{
+    const uint64_t *row = tsn_runs_row(cell, layout, seq);
+    for (uint32_t kept = lane->kept; kept; kept &= kept - 1) {
+        const struct tsn_window_item *item = &layout->items[lane->first + __builtin_ctz(kept)];
+        if (item->agg == TSN_AGG_DISTINCT) {
+            tsn_tally_prefetch(&tsn_total_of(cell->runs, item)->tally, row[item->word]);
+        }
+    }
+}
+
 void tsn_runs_enter(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                     struct tsn_pool *pool, unsigned k, tsn_event_ms asof_ms)
 {
@@ -148,6 +182,9 @@ void tsn_runs_enter(struct tsn_cell *cell, const struct tsn_window_layout *layou
     struct tsn_lane_run *run = &runs->lanes[k];
     uint32_t end = runs->first + cell->n;
     while (run->lead != end && tsn_runs_time(cell, layout, run->lead) <= asof_ms) {
+        if (end - run->lead > TALLY_AHEAD) {
+            tallies_ask(cell, layout, &layout->lanes[k], run->lead + TALLY_AHEAD);
+        }
         if (run->tail == run->lead) {
             run->tail_ms = tsn_runs_time(cell, layout, run->lead);
         }
@@ -158,13 +195,27 @@ void tsn_runs_enter(struct tsn_cell *cell, const struct tsn_window_layout *layou
     runs->asof_ms = asof_ms > runs->asof_ms ? asof_ms : runs->asof_ms;
 }
 
+/* All lanes, to this time. */
+void tsn_runs_catch_up(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                       struct tsn_pool *pool, tsn_event_ms time_ms)
+{
+    for (unsigned k = 0; k < layout->n_lanes; k++) {
+        if (cell->runs->lanes[k].asof_ms <= time_ms) {
+            tsn_runs_leave(cell, layout, k, tsn_window_minus(time_ms, layout->lanes[k].window_ms));
+            tsn_runs_enter(cell, layout, pool, k, time_ms);
+        }
+    }
+    cell->runs->settled = cell->runs->first + cell->n;
+}
+
 /* Rows at and behind index i have moved up by one. */
 static void edges_shift(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                         const struct tsn_window_lane *lane, uint32_t i)
 {
-    for (unsigned k = lane->first; k < (unsigned)lane->first + lane->n; k++) {
-        union tsn_total *total = tsn_total_of(cell->runs, &layout->items[k]);
-        if (layout->items[k].edge && total->rows.n && total->rows.edge - cell->runs->first >= i) {
+    for (uint32_t kept = lane->kept; kept; kept &= kept - 1) {
+        const struct tsn_window_item *item = &layout->items[lane->first + __builtin_ctz(kept)];
+        union tsn_total *total = tsn_total_of(cell->runs, item);
+        if (item->edge && total->rows.n && total->rows.edge - cell->runs->first >= i) {
             total->rows.edge++;
         }
     }

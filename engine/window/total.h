@@ -52,6 +52,7 @@ struct tsn_lane_run {
 struct tsn_runs {
     tsn_event_ms asof_ms;    /* the largest of all lanes */
     uint32_t first;          /* sequence number of row 0 */
+    uint32_t settled;        /* no lane is behind this one: see tsn_runs_settle */
     struct tsn_panes *panes; /* what became of older rows, or NULL: pane.h */
     struct tsn_lane_run lanes[];
 };
@@ -263,6 +264,27 @@ void tsn_runs_leave(struct tsn_cell *cell, const struct tsn_window_layout *layou
 /* Rows with time <= asof enter it; those that left have left. */
 void tsn_runs_enter(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                     struct tsn_pool *pool, unsigned lane, tsn_event_ms asof_ms);
+
+/* Lanes that nobody reads wait, so that rows which leave again before anybody asks cost nothing.
+ * But a read must not have to catch up with more than so many rows at once. */
+enum { TSN_RUNS_WAIT_MAX = 1024 };
+
+void tsn_runs_catch_up(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                       struct tsn_pool *pool, tsn_event_ms time_ms);
+
+/* After a row of this time, the newest, was written: all lanes catch up if some have waited
+ * for long. lanes: those that have it already. */
+static inline void tsn_runs_settle(struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                                   struct tsn_pool *pool, uint32_t lanes, tsn_event_ms time_ms)
+{
+    struct tsn_runs *runs = cell->runs;
+    uint32_t end = runs->first + cell->n;
+    if (lanes == layout->all_lanes) {
+        runs->settled = end;
+    } else if (end - runs->settled > TSN_RUNS_WAIT_MAX) {
+        tsn_runs_catch_up(cell, layout, pool, time_ms);
+    }
+}
 
 static inline void tsn_lane_take(struct tsn_runs *runs, const struct tsn_window_layout *layout,
                                  struct tsn_pool *pool, const struct tsn_window_lane *lane,

@@ -63,10 +63,10 @@ struct tsn_window_lane {
     tsn_duration_ms window_ms;
     tsn_duration_ms delay_ms;
     bool seen;      /* now is the entity's newest time, not the event's */
-    uint16_t first; /* its items are contiguous */
-    uint16_t n;
-    uint32_t kept; /* which of them have a running total; by tsn_window_arrange */
-    bool front;    /* one of them is of the lane's first row; likewise */
+    uint16_t first; /* its items are among those from here on ... */
+    uint16_t n;     /* ... with others of the same interval: item->lane says whose */
+    uint32_t kept;  /* which of them have a running total; by tsn_window_arrange */
+    bool front;     /* one of them is of the lane's first row; likewise */
 };
 
 /* What the panes of all cells did, for metrics. */
@@ -92,7 +92,8 @@ struct tsn_window_layout {
     /* By tsn_window_arrange: */
     uint32_t runs_bytes;
     uint32_t pane_bytes;
-    bool in_order; /* all lanes read as of the event's own time: see tsn_window_pass */
+    uint32_t all_lanes; /* bits */
+    bool in_order;      /* all lanes read as of the event's own time: see tsn_window_pass */
 };
 
 /* Fills what follows from items and lanes. A lane has at most 32 items. */
@@ -136,6 +137,11 @@ void tsn_cell_filled(struct tsn_cell *cell, const struct tsn_window_layout *layo
                      struct tsn_pool *pool);
 void tsn_cell_free(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                    struct tsn_pool *pool);
+
+/* The same rows and panes under a layout that differs in its lanes only: its totals begin
+ * anew. O(totals of the cell) now, O(rows) at the next read. */
+void tsn_cell_relane(struct tsn_cell *cell, const struct tsn_window_layout *from,
+                     const struct tsn_window_layout *to, struct tsn_pool *pool);
 
 /* Puts a row behind all rows with row[0] <= its time. `row` is layout->stride
  * words; texts in it become the cell's. Rows with time <= dead_ms may be dropped
@@ -189,6 +195,7 @@ struct tsn_window_pass {
     tsn_event_ms dead_ms; /* as tsn_cell_write has it */
     uint16_t n_before, n_after;
     const uint16_t *items; /* before, then after; items of a lane together */
+    uint32_t lanes;        /* of these items: the others wait */
 };
 
 /* The whole visit at once, when no row and no read of the cell is newer: nearly
@@ -203,10 +210,12 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
  * log; the rows that will leave the lanes; tallies, extremes and edges. The last two
  * are for cells with totals. row: as will be written, or NULL. */
 void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout);
+/* The same for a visit that only writes: the one step. */
+void tsn_window_ahead_write(const struct tsn_cell *cell, const struct tsn_window_layout *layout);
 void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                           tsn_event_ms time_ms);
+                           uint32_t lanes, tsn_event_ms time_ms);
 void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-                             const uint64_t *row, tsn_event_ms time_ms);
+                             uint32_t lanes, const uint64_t *row, tsn_event_ms time_ms);
 
 /* ---- between the files of this room ---------------------------------------- */
 

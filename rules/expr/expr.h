@@ -174,6 +174,19 @@ void tsn_eval_begin(struct tsn_eval *eval, const struct tsn_frame *frame);
  * demand of an expression that reads it. */
 const struct tsn_column *tsn_eval_column(struct tsn_eval *eval, uint32_t expr);
 
+/* Rows of the frame for which a bool expression is false whatever the lists say and the
+ * inputs from `first` on hold, which need not be filled yet: out[tsn_bits_words(n_rows)].
+ * It looks into && and || only, so it finds some such rows, not all. The columns of the
+ * parts that it looks at are kept, as tsn_eval_column keeps them: who asks for the expression
+ * later does not pay twice. settles: can there be such a row at all? */
+void tsn_eval_settled(struct tsn_eval *eval, uint32_t expr, uint32_t first, uint64_t *out);
+bool tsn_expr_settles(const struct tsn_expr_set *set, uint32_t expr, uint32_t first);
+
+/* How many the inputs with counts[input] must be able to count, at the least, for a bool
+ * expression to be true: as long as every one of them has a value below that, it is false. 0:
+ * it may be true whatever they count. Looks into &&, || and comparisons with constants. */
+uint64_t tsn_expr_least(const struct tsn_expr_set *set, uint32_t expr, const bool *counts);
+
 /* The expression for one row by the scalar evaluator, which shares no kernel
  * and no memo with the column evaluator. Reads the frame's inputs as they are
  * now. Result strings live until the next begin. */

@@ -152,6 +152,9 @@ static void derive(const struct tsn_expr_set *set, struct tsn_node *n)
     n->height = 1;
     n->pure = n->op != TSN_OP_INPUT && n->op != TSN_OP_HAS && n->op != TSN_OP_IN_HANDLE &&
               n->op != TSN_OP_PREFIX_IN;
+    n->reach = n->op == TSN_OP_INPUT || n->op == TSN_OP_HAS             ? n->input + 1
+               : n->op == TSN_OP_IN_HANDLE || n->op == TSN_OP_PREFIX_IN ? UINT32_MAX
+                                                                        : 0;
     n->free_slots = n->op == TSN_OP_VARIABLE ? UINT64_C(1) << n->slot : 0;
     n->own_cost = own_cost(set, n);
     n->tree_cost = n->own_cost;
@@ -160,6 +163,7 @@ static void derive(const struct tsn_expr_set *set, struct tsn_node *n)
         const struct tsn_node *arg = &set->nodes[n->args[i]];
         bool is_body = n->op == TSN_OP_MACRO && i > 0;
         n->height = arg->height >= n->height ? arg->height + 1 : n->height;
+        n->reach = arg->reach > n->reach ? arg->reach : n->reach;
         n->pure = n->pure && arg->pure;
         n->free_slots |= arg->free_slots & ~(is_body ? UINT64_C(1) << n->slot : 0);
         if (is_body) {

@@ -53,6 +53,8 @@ struct tsn_node {
     uint32_t input;
     uint32_t literal;              /* 1 + constant node: a literal that was lifted; 0: none */
     uint32_t folded;               /* 1 + the constant it became; 0: none */
+    uint32_t reach;                /* inputs from here on are not read, nor below it; UINT32_MAX:
+                                      it asks a list */
     uint64_t free_slots;           /* macro variables it reads that are bound outside it */
     const struct tsn_value *value; /* CONST */
     union {
@@ -132,7 +134,7 @@ struct tsn_expr_set {
 };
 
 /* The node equal to *node, which is added if it is new; constant ones are folded.
- * Fills height, cost, free_slots, pure. args are copied. */
+ * Fills height, cost, reach, free_slots, pure. args are copied. */
 uint32_t tsn_graph_add(struct tsn_expr_set *set, const struct tsn_node *node);
 uint32_t tsn_graph_const(struct tsn_expr_set *set, const struct tsn_value *value);
 
@@ -192,6 +194,9 @@ struct tsn_eval {
 const struct tsn_value *tsn_row_node(struct tsn_eval *eval, uint32_t node);
 /* A new row: forgets what depends on the row before. */
 void tsn_row_begin(struct tsn_eval *eval, uint32_t row);
+
+/* The node over all rows of the frame: tsn_eval_column. */
+const struct tsn_column *tsn_column_node(struct tsn_eval *eval, uint32_t node);
 
 /* Grows the evaluator to the set's nodes. */
 void tsn_eval_fit(struct tsn_eval *eval);

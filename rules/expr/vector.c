@@ -790,6 +790,11 @@ static const struct tsn_column *column_of(struct tsn_eval *eval, uint32_t id)
     return column;
 }
 
+const struct tsn_column *tsn_column_node(struct tsn_eval *eval, uint32_t node)
+{
+    return column_of(eval, node);
+}
+
 const struct tsn_column *tsn_eval_column(struct tsn_eval *eval, uint32_t expr)
 {
     TSN_MUST(eval->set->frozen && expr < eval->set->n_exprs);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fixture/engine_text.h"
 #include "tests/fixture/oracle.h"
 #include "tests/fixture/random_case.h"
 
@@ -198,13 +199,21 @@ static uint32_t batch_end(const struct comparison *c, uint32_t from)
     return to;
 }
 
-/* Gives how many entities are left when what has expired is gone. */
-static uint64_t run_engine(const struct comparison *c)
+/* What an engine must say whether or not it reads features that no rule needs. */
+struct said {
+    char *alerts;                    /* with evidence and reasons */
+    struct tsn_engine_counts counts; /* entities: when what has expired is gone */
+};
+
+/* columns: of features, rules and scores are computed, and compared. */
+static struct said run_engine(const struct comparison *c, bool columns)
 {
+    struct said said;
+    size_t len;
     struct tsn_engine_settings settings = tsn_random_settings(c->seed);
     settings.batch_rows = 4096;
     struct tsn_engine *eng = tsn_engine_new(c->prog, &settings);
-    tsn_engine_want_columns(eng, true);
+    tsn_engine_want_columns(eng, columns);
     struct tsn_batch *batch = tsn_batch_new(c->prog, (c->batch_rows + 63) / 64 * 64);
     struct tsn_output out;
     tsn_output_init(&out);
@@ -216,7 +225,7 @@ static uint64_t run_engine(const struct comparison *c)
         tsn_batch_clear(batch);
         tsn_batch_append(batch, c->stream, from, to, true);
         tsn_engine_rows(eng, batch, &out);
-        for (uint32_t r = from; r < to; r++) {
+        for (uint32_t r = from; columns && r < to; r++) {
             compare_row(c, eng, batch, r - from, r);
         }
     }
@@ -225,12 +234,42 @@ static uint64_t run_engine(const struct comparison *c)
     }
     compare_alerts(c, &out);
     assert_int_equal(tsn_engine_counts(eng).sets_full, tsn_oracle_sets_full(c->oracle));
+    FILE *text = open_memstream(&said.alerts, &len);
+    assert_non_null(text);
+    tsn_text_alerts(&out, text);
+    fclose(text);
     tsn_engine_tidy(eng);
-    uint64_t entities = tsn_engine_counts(eng).entities;
+    said.counts = tsn_engine_counts(eng);
     tsn_output_free(&out);
     tsn_batch_free(batch);
     tsn_engine_free(eng);
-    return entities;
+    return said;
+}
+
+/* An engine that reads what rules need says the same as one that reads everything. */
+static void compare_said(const struct comparison *c, const struct said *all,
+                         const struct said *needed)
+{
+    const struct tsn_engine_counts *a = &all->counts;
+    const struct tsn_engine_counts *n = &needed->counts;
+    if (strcmp(all->alerts, needed->alerts) != 0) {
+        fail_msg(
+            "seed %llu, batches of %u: alerts\n%s\nwith what rules need, not\n%s\nthe pack:\n%s",
+            (unsigned long long)c->seed, c->batch_rows, needed->alerts, all->alerts, c->pack);
+    }
+    if (n->hits != a->hits || n->shadow_hits != a->shadow_hits ||
+        n->rule_missing != a->rule_missing || n->rule_errors != a->rule_errors ||
+        n->alerts != a->alerts || n->entities != a->entities || n->entries != a->entries) {
+        fail_msg(
+            "seed %llu, batches of %u: with what rules need %llu hits, %llu missing, %llu "
+            "errors, %llu entities, %llu rows; not %llu, %llu, %llu, %llu, %llu\nthe pack:\n%s",
+            (unsigned long long)c->seed, c->batch_rows, (unsigned long long)n->hits,
+            (unsigned long long)n->rule_missing, (unsigned long long)n->rule_errors,
+            (unsigned long long)n->entities, (unsigned long long)n->entries,
+            (unsigned long long)a->hits, (unsigned long long)a->rule_missing,
+            (unsigned long long)a->rule_errors, (unsigned long long)a->entities,
+            (unsigned long long)a->entries, c->pack);
+    }
 }
 
 static void run_seed(uint64_t seed, size_t *n_alerts, size_t *n_timers)
@@ -267,7 +306,12 @@ static void run_seed(uint64_t seed, size_t *n_alerts, size_t *n_timers)
             .pack = pack,
             .batch_rows = sizes[s],
         };
-        uint64_t left = run_engine(&c);
+        struct said all = run_engine(&c, true);
+        struct said needed = run_engine(&c, false);
+        compare_said(&c, &all, &needed);
+        uint64_t left = all.counts.entities;
+        free(all.alerts);
+        free(needed.alerts);
         if (s > 0 && left != entities) {
             fail_msg("seed %llu: batches of %u leave %llu entities, batches of 1 %llu",
                      (unsigned long long)seed, sizes[s], (unsigned long long)left,

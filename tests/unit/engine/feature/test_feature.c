@@ -38,6 +38,7 @@ static void every_batch_size_gives_what_a_scan_gives(void **state)
             char what[64];
             snprintf(what, sizeof what, "seed %d, batches of %d", (int)seed, (int)sizes[i]);
             struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+            tsn_engine_want_columns(eng, true);
             tsn_model_run(eng, prog, events, results, 0, EVENTS, sizes[i], what);
             tsn_engine_free(eng);
         }
@@ -62,6 +63,7 @@ static void features_that_two_programs_share_keep_their_rows(void **state)
         tsn_model_stream(&random, events, EVENTS);
         struct tsn_model *model = tsn_model_new(progs[0]);
         struct tsn_engine *eng = tsn_engine_new(progs[0], &settings);
+        tsn_engine_want_columns(eng, true);
         for (int p = 0; p < 4; p++) {
             if (p) {
                 tsn_model_swap(model, progs[p]);
@@ -87,6 +89,7 @@ static void silent_entities_give_their_memory_back(void **state)
     struct tsn_model_random random = {.state = 99};
     struct tsn_program *prog = tsn_model_program(&random, FEATURES, NULL, 1);
     struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(eng, true);
     struct tsn_output out;
     struct tsn_batch *batch = tsn_batch_new(prog, 512);
     tsn_output_init(&out);

@@ -157,6 +157,7 @@ static void exact_or_said_and_the_same_in_all_batches_and_restarts(void **state)
         char what[64];
         tsn_model_stream(&dice, events, EVENTS);
         struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+        tsn_engine_want_columns(eng, true);
         uint64_t n = run_against_model(eng, prog);
         struct tsn_engine_counts counts = tsn_engine_counts(eng);
         assert_int_equal(counts.approximate, n);
@@ -166,12 +167,14 @@ static void exact_or_said_and_the_same_in_all_batches_and_restarts(void **state)
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             snprintf(what, sizeof what, "seed %d, batches of %d", (int)seed, (int)sizes[i]);
             eng = tsn_engine_new(prog, &settings);
+            tsn_engine_want_columns(eng, true);
             run(eng, prog, 0, EVENTS, sizes[i], &again);
             same_said(prog, 0, EVENTS, what);
             tsn_engine_free(eng);
         }
         snprintf(what, sizeof what, "seed %d, restarts", (int)seed);
         eng = tsn_engine_new(prog, &settings);
+        tsn_engine_want_columns(eng, true);
         for (int from = 0, to; from < EVENTS; from = to) {
             to = from + 1 + (int)tsn_model_below(&dice, 200);
             to = to < EVENTS ? to : EVENTS;
@@ -200,7 +203,9 @@ static void a_change_of_program_takes_panes_along(void **state)
         }
         tsn_model_stream(&dice, events, EVENTS);
         struct tsn_engine *one = tsn_engine_new(progs[0], &settings);
+        tsn_engine_want_columns(one, true);
         struct tsn_engine *two = tsn_engine_new(progs[0], &settings);
+        tsn_engine_want_columns(two, true);
         for (int p = 0; p < PARTS; p++) {
             int from = p * EVENTS / PARTS;
             int to = (p + 1) * EVENTS / PARTS;
@@ -255,6 +260,7 @@ static void damaged_panes_are_refused_or_safe(void **state)
     struct tsn_program *prog = tsn_model_program(&dice, FEATURES, NULL, 1);
     tsn_model_stream(&dice, events, EVENTS);
     struct tsn_engine *whole = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(whole, true);
     run(whole, prog, 0, EVENTS / 2, 64, &first);
     assert_true(tsn_engine_counts(whole).coalesced > 0);
     int n_loaded = 0;
@@ -263,6 +269,7 @@ static void damaged_panes_are_refused_or_safe(void **state)
         const char *why;
         tsn_snapshot_cut(whole, true, damaged_put, &damage);
         struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+        tsn_engine_want_columns(eng, true);
         if (tsn_record_map_load(&damage.map, eng, &why)) {
             run(eng, prog, EVENTS / 2, EVENTS, 64, &again);
             n_loaded++;

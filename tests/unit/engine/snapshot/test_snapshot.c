@@ -71,6 +71,7 @@ static struct tsn_engine *store_load(const struct store *store, const struct tsn
 {
     struct tsn_engine_settings settings = tsn_model_settings();
     struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(eng, true);
     if (!backwards) {
         tsn_snapshot_expect(eng, store->n * 3);
     }
@@ -110,6 +111,7 @@ static void run_parts(uint64_t seed, bool whole, bool swaps)
     tsn_model_stream(&random, events, EVENTS);
     struct tsn_model *model = tsn_model_new(progs[0]);
     struct tsn_engine *eng = tsn_engine_new(progs[0], &settings);
+    tsn_engine_want_columns(eng, true);
     for (int p = 0; p < PARTS; p++) {
         if (p && swaps) {
             tsn_model_swap(model, progs[p]);
@@ -167,6 +169,7 @@ static void a_cut_without_changes_gives_the_clock_alone(void **state)
     struct tsn_engine_settings settings = tsn_model_settings();
     struct tsn_program *prog = tsn_model_program(&random, FEATURES, NULL, 1);
     struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(eng, true);
     struct tsn_model *model = tsn_model_new(prog);
     struct store store = {0};
     tsn_model_stream(&random, events, EVENTS);
@@ -198,6 +201,7 @@ static struct tsn_engine *engine_with_rows(struct tsn_model_random *random,
 {
     struct tsn_engine_settings settings = tsn_model_settings();
     struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(eng, true);
     struct tsn_model *model = tsn_model_new(prog);
     tsn_model_stream(random, events, EVENTS);
     for (int e = 0; e < 200; e++) {
@@ -261,6 +265,7 @@ static void damaged_records_are_refused_or_harmless(void **state)
     struct tsn_engine_settings settings = tsn_model_settings();
     struct tsn_program *prog = tsn_model_program(&random, FEATURES, NULL, 1);
     struct tsn_engine *eng = tsn_engine_new(prog, &settings);
+    tsn_engine_want_columns(eng, true);
     struct tsn_model *model = tsn_model_new(prog);
     struct store store = {0};
     int refused = 0;
@@ -273,6 +278,7 @@ static void damaged_records_are_refused_or_harmless(void **state)
     for (int i = 0; i < 3000; i++) {
         const struct kept *kept = &store.records[tsn_model_below(&random, (int64_t)store.n)];
         struct tsn_engine *victim = tsn_engine_new(prog, &settings);
+        tsn_engine_want_columns(victim, true);
         uint8_t *bytes = malloc(kept->len + 1);
         assert_non_null(bytes);
         memcpy(bytes, kept->bytes, kept->len);

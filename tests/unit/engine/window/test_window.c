@@ -196,8 +196,8 @@ static void twin_visit(struct twin *twin, const struct tsn_window_pass *pass)
         tsn_window_ahead(twin->whole, &twin->layout);
     }
     if (twin->whole->runs) {
-        tsn_window_ahead_rows(twin->whole, &twin->layout, pass->time_ms);
-        tsn_window_ahead_totals(twin->whole, &twin->layout, pass->row, pass->time_ms);
+        tsn_window_ahead_rows(twin->whole, &twin->layout, pass->lanes, pass->time_ms);
+        tsn_window_ahead_totals(twin->whole, &twin->layout, pass->lanes, pass->row, pass->time_ms);
     }
     if (tsn_window_pass(&twin->whole, &twin->layout, &twin->pool, pass, got)) {
         twin->n_whole++;
@@ -214,8 +214,27 @@ static void twin_visit(struct twin *twin, const struct tsn_window_pass *pass)
     }
 }
 
+/* The visit without the items of other lanes than these; items: room for them. */
+static void pass_narrow(const struct twin *twin, struct tsn_window_pass *pass, uint32_t lanes,
+                        uint16_t *items)
+{
+    uint16_t n[2] = {0, 0};
+    unsigned n_all = (unsigned)pass->n_before + pass->n_after;
+    for (unsigned i = 0; i < n_all; i++) {
+        if (lanes >> twin->items[pass->items[i]].lane & 1) {
+            items[n[0] + n[1]] = pass->items[i];
+            n[i >= pass->n_before]++;
+        }
+    }
+    pass->items = items;
+    pass->n_before = n[0];
+    pass->n_after = n[1];
+    pass->lanes = n[0] + n[1] ? lanes : 0;
+}
+
 /* Visits that write and read, only read, and only write; in order, of equal times and
- * late; through the size at which totals take over, and back by rows that expire. */
+ * late; of all lanes or of some; through the size at which totals take over, and back by rows
+ * that expire. */
 static void a_visit_at_once_gives_what_its_parts_give(void **state)
 {
     (void)state;
@@ -246,6 +265,9 @@ static void a_visit_at_once_gives_what_its_parts_give(void **state)
                 pass.items += pass.n_before;
                 pass.n_before = 0;
             }
+            uint16_t items[3 * 2 * TSN_AGGS];
+            bool some = seed % 3 == 0 && below(10) > 0; /* lanes mostly wait */
+            pass_narrow(&twin, &pass, some ? (uint32_t)below(20) & 7 : 7, items);
             twin_visit(&twin, &pass);
         }
         assert_true(twin.n_whole > 1000);
