@@ -26,7 +26,10 @@ struct tsn_demand {
     int n_rules;
     const int *rules; /* those that are evaluated ... */
     const bool *settles;
-    const bool *uses; /* [n_rules][n_slots] ... and what they look at */
+    size_t words;
+    const uint64_t *uses; /* [n_rules][words] ... and what they look at: a bit a slot */
+    bool *counts;         /* [inputs], for want_of */
+    uint16_t *open;       /* [n_rules], likewise */
 };
 
 static void slot_mark(const struct tsn_demand *demand, int input, bool *slots)
@@ -100,7 +103,10 @@ static void rules_mark(struct tsn_demand *demand, struct tsn_arena *arena)
     size_t n_slots = (size_t)type->n_slots;
     int *rules = tsn_arena_alloc(arena, ((size_t)type->n_rules + 1) * sizeof *rules);
     bool *settles = tsn_arena_alloc(arena, (size_t)type->n_rules + 1);
-    bool *uses = tsn_arena_zalloc(arena, (size_t)type->n_rules * n_slots + 1, sizeof *uses);
+    demand->words = tsn_bits_words(n_slots);
+    uint64_t *uses =
+        tsn_arena_zalloc(arena, (size_t)type->n_rules * demand->words + 1, sizeof *uses);
+    bool *slots = tsn_arena_alloc(arena, n_slots + 1);
     for (int r = 0; r < demand->prog->n_rules; r++) {
         const struct tsn_rule *rule = &demand->prog->rules[r];
         if (rule->mode == TSN_MODE_DISABLED) {
@@ -110,7 +116,13 @@ static void rules_mark(struct tsn_demand *demand, struct tsn_arena *arena)
             expr_mark(demand, rule->unless, demand->always);
         }
         if (rule->event == demand->type) {
-            rule_mark(demand, rule, uses + (size_t)demand->n_rules * n_slots);
+            memset(slots, 0, n_slots);
+            rule_mark(demand, rule, slots);
+            for (size_t s = 0; s < n_slots; s++) {
+                if (slots[s]) {
+                    tsn_bits_set(uses + (size_t)demand->n_rules * demand->words, s);
+                }
+            }
             settles[demand->n_rules] =
                 tsn_expr_settles(type->exprs, rule->when, (uint32_t)type->n_fields);
             rules[demand->n_rules++] = r;
@@ -119,6 +131,8 @@ static void rules_mark(struct tsn_demand *demand, struct tsn_arena *arena)
     demand->rules = rules;
     demand->settles = settles;
     demand->uses = uses;
+    demand->open = tsn_arena_alloc(arena, ((size_t)demand->n_rules + 1) * sizeof *demand->open);
+    demand->counts = tsn_arena_alloc(arena, (size_t)type->n_fields + n_slots + 1);
 }
 
 void tsn_demand_plan(struct tsn_plan *plan)
@@ -142,13 +156,13 @@ void tsn_demand_plan(struct tsn_plan *plan)
 }
 
 /* Which inputs of the event type count rows of the log that a slot is read from: features
- * of the stream under the same fields. */
-static bool *counts_of(const struct tsn_demand *demand, const struct tsn_slot *slot,
-                       const struct tsn_plan_stream *stream, struct tsn_arena *arena)
+ * of the stream under the same fields. Until the next call. */
+static const bool *counts_of(const struct tsn_demand *demand, const struct tsn_slot *slot,
+                             const struct tsn_plan_stream *stream)
 {
     const struct tsn_event_type *type = &demand->prog->types[demand->type];
-    bool *counts =
-        tsn_arena_zalloc(arena, (size_t)type->n_fields + (size_t)type->n_slots + 1, sizeof *counts);
+    bool *counts = demand->counts;
+    memset(counts, 0, (size_t)type->n_fields + (size_t)type->n_slots);
     for (int s = 0; s < type->n_slots; s++) {
         const struct tsn_feature *feature = &demand->prog->features[type->slots[s].feature];
         bool counted = feature->agg == TSN_AGG_COUNT || feature->agg == TSN_AGG_DISTINCT;
@@ -165,28 +179,28 @@ static struct tsn_plan_want want_of(struct tsn_plan *plan, const struct tsn_plan
 {
     const struct tsn_demand *demand = &plan->demands[t];
     const struct tsn_event_type *type = &plan->prog->types[t];
-    const bool *counts = counts_of(demand, &type->slots[s], stream, &plan->arena);
-    uint16_t *rules = tsn_arena_alloc(&plan->arena, ((size_t)demand->n_rules + 1) * sizeof *rules);
-    struct tsn_plan_want want = {.rules = rules, .rules_least = UINT64_MAX, .least = UINT64_MAX};
+    const bool *counts = counts_of(demand, &type->slots[s], stream);
+    struct tsn_plan_want want = {.rules_least = UINT64_MAX, .least = UINT64_MAX};
     for (int r = 0; r < demand->n_rules; r++) {
-        if (!demand->uses[(size_t)r * (size_t)type->n_slots + (size_t)s]) {
+        if (!tsn_bits_get(demand->uses + (size_t)r * demand->words, (size_t)s)) {
             continue;
         }
         uint32_t when = plan->prog->rules[demand->rules[r]].when;
         uint64_t least = tsn_expr_least(type->exprs, when, counts);
         uint64_t *of = &want.least;
         if (demand->settles[r]) {
-            rules[want.n_rules++] = (uint16_t)r;
+            demand->open[want.n_rules++] = (uint16_t)r;
             of = &want.rules_least;
         }
         *of = least < *of ? least : *of;
     }
-    if (demand->always[s]) {
-        want.least = 0;
+    if (demand->always[s] || want.least == 0) {
+        return (struct tsn_plan_want){0};
     }
-    if (want.least == 0) {
-        want.n_rules = 0;
-        want.rules_least = 0;
+    if (want.n_rules) {
+        uint16_t *rules = tsn_arena_alloc(&plan->arena, want.n_rules * sizeof *rules);
+        memcpy(rules, demand->open, want.n_rules * sizeof *rules);
+        want.rules = rules;
     }
     return want;
 }

@@ -195,14 +195,16 @@ void tsn_runs_enter(struct tsn_cell *cell, const struct tsn_window_layout *layou
     runs->asof_ms = asof_ms > runs->asof_ms ? asof_ms : runs->asof_ms;
 }
 
-/* All lanes, to this time. */
+/* All lanes, to what a read of an event of this time would have. */
 void tsn_runs_catch_up(struct tsn_cell *cell, const struct tsn_window_layout *layout,
                        struct tsn_pool *pool, tsn_event_ms time_ms)
 {
     for (unsigned k = 0; k < layout->n_lanes; k++) {
-        if (cell->runs->lanes[k].asof_ms <= time_ms) {
-            tsn_runs_leave(cell, layout, k, tsn_window_minus(time_ms, layout->lanes[k].window_ms));
-            tsn_runs_enter(cell, layout, pool, k, time_ms);
+        const struct tsn_window_lane *lane = &layout->lanes[k];
+        tsn_event_ms to_ms = tsn_window_minus(time_ms, lane->delay_ms);
+        if (cell->runs->lanes[k].asof_ms <= to_ms) {
+            tsn_runs_leave(cell, layout, k, tsn_window_minus(to_ms, lane->window_ms));
+            tsn_runs_enter(cell, layout, pool, k, to_ms);
         }
     }
     cell->runs->settled = cell->runs->first + cell->n;
