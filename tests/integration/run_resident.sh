@@ -29,6 +29,8 @@ entities() {
 feed_part
 start_engine "$config" "$dir/run1.log"
 await_events "$dir/run1.log" 12000
+# Only then: a fast engine is done with both parts before the first checkpoint, and fetches nothing.
+await "$dir/run1.log" ', 12000 events.* [0-9] entities in memory and 7[0-9][0-9] in redis alone'
 feed_part
 await_events "$dir/run1.log" 24000
 await "$dir/run1.log" ', 24000 events.* [0-9] entities in memory and 7[0-9][0-9] in redis alone'
