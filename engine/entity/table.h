@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/entity/ask.h"
+
 struct tsn_key {
     uint64_t lo;
     uint64_t hi;
@@ -58,7 +60,7 @@ static inline bool tsn_table_lives(const struct tsn_table *table, uint32_t numbe
 
 static inline void tsn_table_prefetch(const struct tsn_table *table, struct tsn_key key)
 {
-    __builtin_prefetch(&table->slots[key.lo & table->mask]);
+    tsn_ask(&table->slots[key.lo & table->mask]);
 }
 
 /* The record whose slot carries the key's tag, unread: to prefetch, not to trust. */

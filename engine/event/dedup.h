@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/entity/ask.h"
 #include "engine/event/batch.h"
 
 /* What one id costs, table and list: the cap is counted in these. */
@@ -108,7 +109,7 @@ bool tsn_dedup_cut_step(struct tsn_dedup *dedup, int64_t *budget);
 
 static inline void tsn_dedup_prefetch(const struct tsn_dedup *dedup, uint64_t hash)
 {
-    __builtin_prefetch(&dedup->buckets[hash & dedup->mask], 1);
+    tsn_ask_write(&dedup->buckets[hash & dedup->mask]);
 }
 
 /* Bytes in use. */

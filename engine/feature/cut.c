@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 
+#include "engine/entity/ask.h"
 #include "engine/feature/feature.h"
 #include "rules/must/must.h"
 
@@ -76,16 +77,16 @@ static void cell_ahead(const struct tsn_entity *entity)
 {
     const char *cell = entity->cells[0];
     for (int line = 0; line < 4; line++) {
-        __builtin_prefetch(cell + line * 64);
+        tsn_ask(cell + line * 64);
     }
 }
 
 static void dirty_give(struct tsn_features *feat, int64_t *budget)
 {
     struct tsn_features_cut *cut = &feat->cut;
-    for (; cut->dirty_at<cut->n_dirty && * budget> 0; cut->dirty_at++) {
+    for (; *budget > 0 && cut->dirty_at < cut->n_dirty; cut->dirty_at++) {
         if (cut->dirty_at + 2 * AHEAD < cut->n_dirty) {
-            __builtin_prefetch(cut->dirty[cut->dirty_at + 2 * AHEAD]);
+            tsn_ask(cut->dirty[cut->dirty_at + 2 * AHEAD]);
             cell_ahead(cut->dirty[cut->dirty_at + AHEAD]);
         }
         struct tsn_entity *entity = cut->dirty[cut->dirty_at];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/entity/ask.h"
 #include "engine/entity/key.h"
 #include "engine/feature/walk.h"
 #include "rules/must/must.h"
@@ -274,18 +275,13 @@ static inline bool row_wanted(const struct tsn_key *keys, const uint64_t *wanted
     return (!wanted || tsn_bits_get(wanted, i)) && (keys[i].lo | keys[i].hi);
 }
 
-/* A function that asks for memory must also write some: one that does nothing else is without
- * effect to the compiler, which may then leave out the calls. */
-static void slots_ask(const struct tsn_table *table, struct tsn_key_rows *rows,
+static void slots_ask(const struct tsn_table *table, const struct tsn_key_rows *rows,
                       const uint64_t *wanted, uint32_t from, uint32_t to)
 {
-    const struct tsn_key *keys = rows->keys;
-    void **records = rows->records;
     for (uint32_t i = from; i < to; i++) {
-        if (row_wanted(keys, wanted, i)) {
-            tsn_table_prefetch(table, keys[i]);
+        if (row_wanted(rows->keys, wanted, i)) {
+            tsn_table_prefetch(table, rows->keys[i]);
         }
-        records[i] = NULL;
     }
 }
 
@@ -297,7 +293,7 @@ static void records_ask(const struct tsn_table *table, struct tsn_key_rows *rows
     for (uint32_t i = from; i < to; i++) {
         if (row_wanted(keys, wanted, i)) {
             records[i] = tsn_table_peek(table, keys[i]); /* perhaps not its own */
-            __builtin_prefetch(records[i]);
+            tsn_ask(records[i]);
         }
     }
 }
@@ -327,7 +323,7 @@ static void records_find(const struct tsn_table *table, struct tsn_key_rows *row
             rows->records[i] = entity;
         }
         for (unsigned is = entity ? cells_of(entity, streams) : 0; is; is &= is - 1) {
-            __builtin_prefetch(entity->cells[__builtin_ctz(is)], 1);
+            tsn_ask_write(entity->cells[__builtin_ctz(is)]);
         }
     }
 }

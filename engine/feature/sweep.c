@@ -3,6 +3,7 @@
  * batch; no value changes by it. */
 #include <stdlib.h>
 
+#include "engine/entity/ask.h"
 #include "engine/feature/feature.h"
 #include "engine/window/pane.h"
 #include "rules/must/must.h"
@@ -88,7 +89,7 @@ void tsn_features_sweep(struct tsn_features *feat, uint32_t n, tsn_event_ms newe
         if (feat->sweep_at + AHEAD < n_numbers) {
             const struct tsn_entity *ahead =
                 tsn_table_record(&feat->entities, feat->sweep_at + AHEAD);
-            __builtin_prefetch(ahead->cells[0]);
+            tsn_ask(ahead->cells[0]);
         }
         struct tsn_entity *entity = tsn_table_record(&feat->entities, feat->sweep_at);
         bool waits = feat->cut.runs && tsn_features_due(feat, entity); /* it is given as it was */

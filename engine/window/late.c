@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/entity/ask.h"
 #include "engine/window/total.h"
 
 /* An interval [lo, hi) that ends before the lane's: it lacks rows [hi, lead) of the
@@ -129,7 +130,7 @@ static uint32_t values_seek(const struct tsn_cell *cell, const struct tsn_window
     for (uint32_t i = from; i < end; i++, row += layout->stride) {
         if (tsn_window_counts(item, row)) {
             uint32_t at = tsn_tally_home(row[item->word], lane->cap);
-            __builtin_prefetch(&lane->places[at], 1);
+            tsn_ask_write(&lane->places[at]);
             sought[n++] = (struct sought){row[item->word], at};
         }
     }

@@ -3,6 +3,7 @@
  * goes over the lanes three times; here the newest row is the edge of all lanes. Both
  * give the same bits: tests/unit/engine/window.
  */
+#include "engine/entity/ask.h"
 #include "engine/window/total.h"
 
 static tsn_event_ms newest_of(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
@@ -200,27 +201,27 @@ enum { LINE = 64 };
 void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
 {
     const uint64_t *end = tsn_cell_row(cell, layout, cell->n);
-    __builtin_prefetch(end + layout->stride - 1, 1);
+    tsn_ask_write(end + layout->stride - 1);
     if (!cell->runs) { /* all of it will be read; its first line was asked for with the cell */
         const char *row = (const char *)tsn_cell_row(cell, layout, 0);
         for (row += LINE; row < (const char *)end; row += LINE) {
-            __builtin_prefetch(row, 1);
+            tsn_ask_write(row);
         }
         return;
     }
-    __builtin_prefetch(end - layout->stride, 1);
+    tsn_ask_write(end - layout->stride);
     for (uint32_t at = 0; at < layout->runs_bytes; at += LINE) {
-        __builtin_prefetch((const char *)cell->runs + at, 1);
+        tsn_ask_write((const char *)cell->runs + at);
     }
 }
 
 void tsn_window_ahead_write(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
 {
     const uint64_t *end = tsn_cell_row(cell, layout, cell->n);
-    __builtin_prefetch(end - (cell->n ? layout->stride : 0), 1);
-    __builtin_prefetch(end + layout->stride - 1, 1);
+    tsn_ask_write(end - (cell->n ? layout->stride : 0));
+    tsn_ask_write(end + layout->stride - 1);
     if (cell->runs) {
-        __builtin_prefetch(cell->runs);
+        tsn_ask(cell->runs);
     }
 }
 
@@ -234,17 +235,15 @@ void tsn_window_ahead_rows(const struct tsn_cell *cell, const struct tsn_window_
         bool leaves = run->tail_ms <= tsn_window_minus(time_ms, lane->window_ms);
         if (run->tail != run->lead && (leaves || lane->front)) {
             const uint64_t *row = tsn_runs_row(cell, layout, run->tail);
-            __builtin_prefetch(row);
-            __builtin_prefetch(row + layout->stride); /* the time of the next one */
+            tsn_ask(row);
+            tsn_ask(row + layout->stride); /* the time of the next one */
         }
     }
 }
 
-/* Inlined always: see tsn_tally_prefetch. */
-__attribute__((always_inline)) static inline void
-leaving_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-              const struct tsn_lane_run *run, const union tsn_total *total, uint8_t word,
-              tsn_event_ms out_ms)
+static void leaving_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                          const struct tsn_lane_run *run, const union tsn_total *total,
+                          uint8_t word, tsn_event_ms out_ms)
 {
     enum { MOST = 4 };
     uint32_t seq = run->tail;
@@ -253,7 +252,7 @@ leaving_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layou
         if ((tsn_event_ms)row[0] > out_ms) {
             break;
         }
-        tsn_tally_prefetch(&total->tally, row[word]);
+        tsn_tally_ask(&total->tally, row[word]);
     }
 }
 
@@ -270,7 +269,7 @@ void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_windo
             const union tsn_total *total = tsn_total_of(cell->runs, item);
             if (item->agg == TSN_AGG_DISTINCT) {
                 if (row) {
-                    tsn_tally_prefetch(&total->tally, row[item->word]);
+                    tsn_tally_ask(&total->tally, row[item->word]);
                 }
                 if (run->tail != run->lead && run->tail_ms <= out_ms) {
                     leaving_ahead(cell, layout, run, total, item->word, out_ms);
@@ -278,11 +277,11 @@ void tsn_window_ahead_totals(const struct tsn_cell *cell, const struct tsn_windo
             } else if (item->agg == TSN_AGG_MIN || item->agg == TSN_AGG_MAX) {
                 const struct tsn_extremes *ends = &total->ends.extremes;
                 if (ends->n) {
-                    __builtin_prefetch(ends->items + ends->head);
-                    __builtin_prefetch(ends->items + ends->head + ends->n, 1);
+                    tsn_ask(ends->items + ends->head);
+                    tsn_ask_write(ends->items + ends->head + ends->n);
                 }
             } else if (item->edge && total->rows.n) {
-                __builtin_prefetch(tsn_runs_row(cell, layout, total->rows.edge));
+                tsn_ask(tsn_runs_row(cell, layout, total->rows.edge));
             }
         }
     }

@@ -161,16 +161,14 @@ void tsn_runs_leave(struct tsn_cell *cell, const struct tsn_window_layout *layou
 /* How many rows ahead a lane that catches up asks for places in tallies. */
 enum { TALLY_AHEAD = 8 };
 
-/* Always inline: see tsn_tally_prefetch. */
-__attribute__((always_inline)) static inline void
-tallies_ask(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
-            const struct tsn_window_lane *lane, uint32_t seq)
+static void tallies_ask(const struct tsn_cell *cell, const struct tsn_window_layout *layout,
+                        const struct tsn_window_lane *lane, uint32_t seq)
 {
     const uint64_t *row = tsn_runs_row(cell, layout, seq);
     for (uint32_t kept = lane->kept; kept; kept &= kept - 1) {
         const struct tsn_window_item *item = &layout->items[lane->first + __builtin_ctz(kept)];
         if (item->agg == TSN_AGG_DISTINCT) {
-            tsn_tally_prefetch(&tsn_total_of(cell->runs, item)->tally, row[item->word]);
+            tsn_tally_ask(&tsn_total_of(cell->runs, item)->tally, row[item->word]);
         }
     }
 }

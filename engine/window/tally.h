@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "engine/entity/ask.h"
 #include "engine/entity/pool.h"
 
 struct tsn_tally_place {
@@ -30,13 +31,11 @@ static inline uint32_t tsn_tally_home(uint64_t value, uint32_t cap)
     return (uint32_t)(value >> 32) & (cap - 1);
 }
 
-/* Asks for the place where the value stands or would stand. Inlined always: a function that
- * only asks for memory is without effect to gcc, which leaves out calls of it. */
-__attribute__((always_inline)) static inline void tsn_tally_prefetch(const struct tsn_tally *tally,
-                                                                     uint64_t value)
+/* Asks for the place where the value stands or would stand. */
+static inline void tsn_tally_ask(const struct tsn_tally *tally, uint64_t value)
 {
     if (tally->cap) {
-        __builtin_prefetch(&tally->places[tsn_tally_home(value, tally->cap)], 1);
+        tsn_ask_write(&tally->places[tsn_tally_home(value, tally->cap)]);
     }
 }
 
