@@ -92,12 +92,13 @@ struct tsn_config {
         struct tsn_properties common; /* bootstrap.servers and all else */
         struct tsn_properties consumer;
         struct tsn_properties producer;
-        tsn_duration_ms commit_busy_ms; /* 50: while output waits */
-        tsn_duration_ms commit_idle_ms; /* 1000 */
-        tsn_duration_ms merge_wait_ms;  /* 100 */
-        tsn_duration_ms merge_slack_ms; /* 1000 */
-        tsn_duration_ms future_max_ms;  /* 5 min */
-        bool send_offsets;              /* group offsets for people's lag tools */
+        tsn_duration_ms commit_busy_ms;   /* 50: while output waits */
+        tsn_duration_ms commit_behind_ms; /* 300: the same, while much more is to be read */
+        tsn_duration_ms commit_idle_ms;   /* 1000 */
+        tsn_duration_ms merge_wait_ms;    /* 100 */
+        tsn_duration_ms merge_slack_ms;   /* 1000 */
+        tsn_duration_ms future_max_ms;    /* 5 min */
+        bool send_offsets;                /* group offsets for people's lag tools */
     } kafka;
 
     struct {

@@ -34,6 +34,11 @@ const struct tsn_setting tsn_settings[] = {
 
     DURATION("commit", "busy", AT(kafka.commit_busy_ms), "50ms", 1,
              "A transaction is committed after this while alerts or rejects wait."),
+    DURATION(
+        "commit", "behind", AT(kafka.commit_behind_ms), "300ms", 1,
+        "... and after this, if it is more, while the engine is behind: while Kafka holds over "
+        "four times as many unread records as the transaction has. Alerts are late then anyway, "
+        "and fewer transactions leave brokers and engine more time to catch up."),
     DURATION("commit", "idle", AT(kafka.commit_idle_ms), "1s", 1, "... and after this otherwise."),
     {"commit", "send_offsets", TSN_SETTING_BOOL, AT(kafka.send_offsets), "false", 0, 0,
      "Also commits group offsets, for lag tools; costs 5 to 7 ms a transaction."},

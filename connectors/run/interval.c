@@ -5,6 +5,8 @@
 
 #include "rules/must/must.h"
 
+enum { BEHIND = 4 }; /* times what the interval has is left to read */
+
 void tsn_interval_init(struct tsn_interval *interval, const char *cluster_id,
                        const struct tsn_origin *origins, size_t n_origins)
 {
@@ -42,6 +44,7 @@ void tsn_interval_begin(struct tsn_interval *interval, uint64_t sequence)
     interval->bytes = 0;
     interval->n_alerts = 0;
     interval->n_rejects = 0;
+    interval->n_offsets = 0;
     interval->first_step_ms = INT64_MAX;
     interval->first_output_ms = INT64_MAX;
 }
@@ -79,6 +82,7 @@ void tsn_interval_run(struct tsn_interval *interval, uint16_t source, int64_t fi
     }
     interval->steps_bytes += tsn_wire_step_bytes(step, interval->last_goes_on);
     interval->stood[source] = end;
+    interval->n_offsets += (uint64_t)(end - first);
 }
 
 void tsn_interval_tick(struct tsn_interval *interval, int64_t clock_ms, int64_t now_ms)
@@ -113,13 +117,17 @@ void tsn_interval_message(struct tsn_interval *interval, const struct tsn_messag
     }
 }
 
-int64_t tsn_interval_due_ms(const struct tsn_interval *interval, tsn_duration_ms busy_ms,
-                            tsn_duration_ms idle_ms)
+static int64_t after(int64_t at_ms, tsn_duration_ms wait_ms)
 {
-    int64_t busy =
-        interval->first_output_ms == INT64_MAX ? INT64_MAX : interval->first_output_ms + busy_ms;
-    int64_t idle =
-        interval->first_step_ms == INT64_MAX ? INT64_MAX : interval->first_step_ms + idle_ms;
+    return at_ms == INT64_MAX ? INT64_MAX : at_ms + wait_ms;
+}
+
+int64_t tsn_interval_due_ms(const struct tsn_interval *interval,
+                            const struct tsn_interval_pace *pace, uint64_t lag)
+{
+    bool behind = lag / BEHIND > interval->n_offsets && pace->behind_ms > pace->busy_ms;
+    int64_t busy = after(interval->first_output_ms, behind ? pace->behind_ms : pace->busy_ms);
+    int64_t idle = after(interval->first_step_ms, pace->idle_ms);
     return busy < idle ? busy : idle;
 }
 
@@ -131,10 +139,10 @@ bool tsn_interval_full(const struct tsn_interval *interval)
            interval->n_messages >= TSN_INTERVAL_MESSAGES_MAX;
 }
 
-bool tsn_interval_due(const struct tsn_interval *interval, tsn_duration_ms busy_ms,
-                      tsn_duration_ms idle_ms, int64_t now_ms)
+bool tsn_interval_due(const struct tsn_interval *interval, const struct tsn_interval_pace *pace,
+                      uint64_t lag, int64_t now_ms)
 {
-    return tsn_interval_full(interval) || tsn_interval_due_ms(interval, busy_ms, idle_ms) <= now_ms;
+    return tsn_interval_full(interval) || tsn_interval_due_ms(interval, pace, lag) <= now_ms;
 }
 
 void tsn_interval_seal(struct tsn_interval *interval, struct tsn_manifest *manifest,

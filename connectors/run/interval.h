@@ -41,6 +41,7 @@ struct tsn_interval {
     size_t n_origins;
     int64_t *stood; /* [n_origins] end of each partition's last run here; -1: none */
     uint64_t n_alerts, n_rejects;
+    uint64_t n_offsets;    /* that its runs cover */
     int64_t first_step_ms; /* monotonic; INT64_MAX: none */
     int64_t first_output_ms;
     int64_t *positions; /* [n_origins] at the seal */
@@ -66,13 +67,21 @@ void tsn_interval_swap(struct tsn_interval *interval, const uint8_t program[32],
 void tsn_interval_message(struct tsn_interval *interval, const struct tsn_message *message,
                           int64_t now_ms);
 
-/* Is it time to close it? busy_ms after the first output, idle_ms after the first
- * step; at once when full. */
-bool tsn_interval_due(const struct tsn_interval *interval, tsn_duration_ms busy_ms,
-                      tsn_duration_ms idle_ms, int64_t now_ms);
+/* When to close one. */
+struct tsn_interval_pace {
+    tsn_duration_ms busy_ms;   /* after the first output */
+    tsn_duration_ms behind_ms; /* instead, if it is more, while the engine is behind */
+    tsn_duration_ms idle_ms;   /* after the first step, whatever else */
+};
+
+/* Is it time to close it? At once when full. lag: records that are not read yet. The engine is
+ * behind while they are over four times as many as the interval has: so what is read last waits
+ * at most a quarter longer for its alerts than catching up takes. */
+bool tsn_interval_due(const struct tsn_interval *interval, const struct tsn_interval_pace *pace,
+                      uint64_t lag, int64_t now_ms);
 /* When it will be; INT64_MAX: not before something happens. */
-int64_t tsn_interval_due_ms(const struct tsn_interval *interval, tsn_duration_ms busy_ms,
-                            tsn_duration_ms idle_ms);
+int64_t tsn_interval_due_ms(const struct tsn_interval *interval,
+                            const struct tsn_interval_pace *pace, uint64_t lag);
 bool tsn_interval_full(const struct tsn_interval *interval);
 
 /* Adds the manifest, a message to `topic`; `manifest` comes with everything that the interval does

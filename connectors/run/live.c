@@ -32,6 +32,7 @@ enum {
     STALLED_MS = 2000,
     TROUBLE_MS = 1000,
     HOLD_MS = 30000,
+    LAG_MS = 20, /* between looks at the ends of all partitions */
     /* Of a cut, after each batch: about a millisecond. */
     CUT_STEP_BYTES = 256 * 1024
 };
@@ -50,6 +51,8 @@ struct live {
     int64_t last_tick_ms; /* wall clock */
     bool trouble;         /* a broker is away: nobody knows where the ends are */
     int64_t trouble_asked_ms;
+    uint64_t lag; /* records in Kafka that were not read, as of lag_ms */
+    int64_t lag_ms;
     int64_t held_since_ms; /* the seat is lost since then; 0: we sit */
     bool waits;            /* rows taken, whose entities the store does not give now */
     /* checkpoint */
@@ -300,11 +303,22 @@ static bool serve_publisher(struct live *live, struct tsn_failure *failure)
            confirmed(live, tsn_publisher_poll(live->session->publisher, failure));
 }
 
-static bool close_due(const struct live *live)
+static struct tsn_interval_pace pace(const struct live *live)
 {
     const struct tsn_config *config = live->session->config;
-    return !live->committing && tsn_interval_due(live->filling, config->kafka.commit_busy_ms,
-                                                 config->kafka.commit_idle_ms, live->now_ms);
+    return (struct tsn_interval_pace){.busy_ms = config->kafka.commit_busy_ms,
+                                      .behind_ms = config->kafka.commit_behind_ms,
+                                      .idle_ms = config->kafka.commit_idle_ms};
+}
+
+static bool close_due(struct live *live)
+{
+    if (live->now_ms - live->lag_ms >= LAG_MS) {
+        live->lag = tsn_feed_lag(live->machine->feed);
+        live->lag_ms = live->now_ms;
+    }
+    struct tsn_interval_pace at = pace(live);
+    return !live->committing && tsn_interval_due(live->filling, &at, live->lag, live->now_ms);
 }
 
 /* ---- steps ------------------------------------------------------------------------------- */
@@ -455,14 +469,13 @@ static void read_seat(const struct live *live)
 
 static void sleep_until(struct live *live, int64_t wake_ms)
 {
-    const struct tsn_config *config = live->session->config;
     int64_t until_ms =
         live->now_ms +
         (live->cut == CUT_WRITING || live->cut == CUT_TAKING ? STORE_WAIT_MS : WAIT_MAX_MS);
     until_ms = wake_ms < until_ms ? wake_ms : until_ms;
     if (!live->committing) {
-        int64_t due_ms = tsn_interval_due_ms(live->filling, config->kafka.commit_busy_ms,
-                                             config->kafka.commit_idle_ms);
+        struct tsn_interval_pace at = pace(live);
+        int64_t due_ms = tsn_interval_due_ms(live->filling, &at, live->lag);
         until_ms = due_ms < until_ms ? due_ms : until_ms;
     }
     int64_t wait_ms = until_ms - tsn_clock_monotonic_ms();

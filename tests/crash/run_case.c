@@ -72,6 +72,7 @@ struct tsn_config case_config(enum case_kind kind, unsigned pack)
         config.checkpoint_ms = INT64_C(1) << FOR_EVER;
     }
     config.kafka.commit_busy_ms = 20;
+    config.kafka.commit_behind_ms = 40;
     config.kafka.commit_idle_ms = 60;
     config.kafka.merge_wait_ms = kind == CASE_COMPARED ? INT64_C(1) << FOR_EVER : 20;
     config.kafka.merge_slack_ms = kind == CASE_COMPARED ? 0 : 1000;

@@ -52,6 +52,7 @@ static void the_smallest_configuration_gets_every_default(void **state)
     assert_int_equal(config->engine.timer_grace_ms, 1000);
     assert_int_equal(config->engine.batch_rows, 4096);
     assert_int_equal(config->kafka.commit_busy_ms, 50);
+    assert_int_equal(config->kafka.commit_behind_ms, 300);
     assert_int_equal(config->kafka.commit_idle_ms, 1000);
     assert_int_equal(config->kafka.merge_wait_ms, 100);
     assert_int_equal(config->kafka.future_max_ms, 300 * 1000);

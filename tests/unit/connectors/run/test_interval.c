@@ -11,6 +11,7 @@
 #include "connectors/run/interval.h"
 
 static const struct tsn_origin origins[] = {{"a", 0}, {"b", 3}};
+static const struct tsn_interval_pace pace = {.busy_ms = 50, .behind_ms = 300, .idle_ms = 1000};
 
 static void fill(struct tsn_interval *interval)
 {
@@ -43,7 +44,7 @@ static void a_run_without_offsets_is_no_step(void **state)
     fill(&interval);
     tsn_interval_run(&interval, 0, 10, 10, 1);
     assert_int_equal(interval.n_steps, 0);
-    assert_false(tsn_interval_due(&interval, 50, 1000, 1000000));
+    assert_false(tsn_interval_due(&interval, &pace, 0, 1000000));
     tsn_interval_free(&interval);
 }
 
@@ -62,18 +63,25 @@ static void a_tick_or_another_partition_between_keeps_runs_apart(void **state)
     tsn_interval_free(&interval);
 }
 
+/* The interval has two records. */
 static const struct {
     const char *why;
     int64_t step_ms, output_ms; /* 0: none */
     int64_t now_ms;
+    uint64_t lag;
     bool due;
 } cases[] = {
-    {"nothing happened", 0, 0, 1000000, false},
-    {"output waits not longer than busy", 100, 120, 169, false},
-    {"output waited for busy", 100, 120, 170, true},
-    {"steps alone wait for idle", 100, 0, 1099, false},
-    {"steps alone waited for idle", 100, 0, 1100, true},
-    {"late output does not put off idle", 100, 1090, 1100, true},
+    {"nothing happened", 0, 0, 1000000, 0, false},
+    {"output waits not longer than busy", 100, 120, 169, 0, false},
+    {"output waited for busy", 100, 120, 170, 0, true},
+    {"steps alone wait for idle", 100, 0, 1099, 0, false},
+    {"steps alone waited for idle", 100, 0, 1100, 0, true},
+    {"late output does not put off idle", 100, 1090, 1100, 0, true},
+    {"four times the interval is unread: not behind", 100, 120, 170, 11, true},
+    {"more is unread: output waits longer than busy", 100, 120, 419, 12, false},
+    {"output waited for behind", 100, 120, 420, 12, true},
+    {"a backlog does not put off idle", 100, 1090, 1100, 1000000, true},
+    {"a backlog without output waits for idle", 100, 0, 1099, 1000000, false},
 };
 
 static void an_interval_is_due_by_its_first_output_or_first_step(void **state)
@@ -83,17 +91,34 @@ static void an_interval_is_due_by_its_first_output_or_first_step(void **state)
         struct tsn_interval interval;
         fill(&interval);
         if (cases[i].step_ms) {
-            tsn_interval_run(&interval, 0, 1, 2, cases[i].step_ms);
+            tsn_interval_run(&interval, 0, 1, 3, cases[i].step_ms);
         }
         if (cases[i].output_ms) {
             struct tsn_message m = message("x");
             tsn_interval_message(&interval, &m, cases[i].output_ms);
         }
-        if (tsn_interval_due(&interval, 50, 1000, cases[i].now_ms) != cases[i].due) {
+        if (tsn_interval_due(&interval, &pace, cases[i].lag, cases[i].now_ms) != cases[i].due) {
             fail_msg("%s", cases[i].why);
         }
         tsn_interval_free(&interval);
     }
+}
+
+static void behind_never_means_sooner(void **state)
+{
+    (void)state;
+    static const struct tsn_interval_pace slow = {
+        .busy_ms = 500, .behind_ms = 300, .idle_ms = 1000};
+    struct tsn_interval interval;
+    fill(&interval);
+    tsn_interval_run(&interval, 0, 1, 2, 100);
+    struct tsn_message m = message("x");
+    tsn_interval_message(&interval, &m, 100);
+    assert_false(tsn_interval_due(&interval, &slow, 1000000, 599));
+    assert_true(tsn_interval_due(&interval, &slow, 1000000, 600));
+    tsn_interval_begin(&interval, 8);
+    assert_int_equal(interval.n_offsets, 0);
+    tsn_interval_free(&interval);
 }
 
 /* Seals it; the manifest's bytes live as long as the interval. */
@@ -129,12 +154,12 @@ static void an_interval_is_full_before_its_manifest_is_too_long(void **state)
         fill(&interval);
         size_t n = 0;
         for (int64_t at = 1000000000; !tsn_interval_full(&interval); at += fillings[f].step) {
-            assert_false(tsn_interval_due(&interval, 50, 1000, 5));
+            assert_false(tsn_interval_due(&interval, &pace, 0, 5));
             for (uint16_t source = 0; source < 2; source++, n++) {
                 tsn_interval_run(&interval, source, at, at + 1, 5);
             }
         }
-        assert_true(tsn_interval_due(&interval, 50, 1000, 5));
+        assert_true(tsn_interval_due(&interval, &pace, 0, 5));
         if (n < fillings[f].runs_min || n > fillings[f].runs_max) {
             fail_msg("%s: full after %zu runs", fillings[f].why, n);
         }
@@ -209,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_run_without_offsets_is_no_step),
         cmocka_unit_test(a_tick_or_another_partition_between_keeps_runs_apart),
         cmocka_unit_test(an_interval_is_due_by_its_first_output_or_first_step),
+        cmocka_unit_test(behind_never_means_sooner),
         cmocka_unit_test(an_interval_is_full_before_its_manifest_is_too_long),
         cmocka_unit_test(a_run_that_grows_is_counted_as_long_as_it_became),
         cmocka_unit_test(the_sealed_manifest_is_the_last_message_and_reads_back),
