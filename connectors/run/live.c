@@ -311,11 +311,16 @@ static struct tsn_interval_pace pace(const struct live *live)
                                       .idle_ms = config->kafka.commit_idle_ms};
 }
 
+static void look_at_lag(struct live *live)
+{
+    live->lag = tsn_feed_lag(live->machine->feed);
+    live->lag_ms = live->now_ms;
+}
+
 static bool close_due(struct live *live)
 {
     if (live->now_ms - live->lag_ms >= LAG_MS) {
-        live->lag = tsn_feed_lag(live->machine->feed);
-        live->lag_ms = live->now_ms;
+        look_at_lag(live);
     }
     struct tsn_interval_pace at = pace(live);
     return !live->committing && tsn_interval_due(live->filling, &at, live->lag, live->now_ms);
@@ -475,6 +480,7 @@ static void sleep_until(struct live *live, int64_t wake_ms)
     until_ms = wake_ms < until_ms ? wake_ms : until_ms;
     if (!live->committing) {
         struct tsn_interval_pace at = pace(live);
+        look_at_lag(live); /* what it was a moment ago must not be slept on */
         int64_t due_ms = tsn_interval_due_ms(live->filling, &at, live->lag);
         until_ms = due_ms < until_ms ? due_ms : until_ms;
     }
