@@ -9,8 +9,8 @@
  * the same messages through a producer that acknowledges them, without transactions),
  * each in a process of its own and the two engines in turn first. Rounds before them are not
  * counted: a cold broker serves at half its rate, and what it compiles meanwhile takes up to a
- * core. In those the engines commit as often as they can, so that the broker has seen as many
- * transactions as in some minutes of its life. The fastest of its rounds counts for each, and for
+ * core. In those the engines commit as often as they can, so that the broker has seen some hundred
+ * transactions. The fastest of its rounds counts for each, and for
  * the ratio of the two engines the median of the rounds'. All use the same properties, so none is
  * tuned. The engines have engine.reserve of 1 GiB, for the reason that bench core gives, and
  * engine.reserve_records too: four million records are read in seconds, and memory that is touched
