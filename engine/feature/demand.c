@@ -268,22 +268,54 @@ struct parting {
     uint8_t n_parts;
 };
 
-enum { PARTS_MAX = 4, ALWAYS = PARTS_MAX };
+/* A view for each set of parts: with eight they take some 100 KiB a step. */
+enum { PARTS_MAX = 8, ALWAYS = PARTS_MAX };
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* For which rows either is read. */
+static struct tsn_plan_want wants_join(struct tsn_plan *plan, const struct tsn_plan_want *a,
+                                       const struct tsn_plan_want *b)
+{
+    struct tsn_plan_want want = {.rules_least = less(a->rules_least, b->rules_least),
+                                 .least = less(a->least, b->least)};
+    uint16_t *rules =
+        tsn_arena_alloc(&plan->arena, ((size_t)a->n_rules + b->n_rules + 1) * sizeof *rules);
+    for (unsigned i = 0, k = 0; i < a->n_rules || k < b->n_rules;) {
+        bool of_a = k == b->n_rules || (i < a->n_rules && a->rules[i] <= b->rules[k]);
+        uint16_t rule = of_a ? a->rules[i++] : b->rules[k++];
+        if (want.n_rules == 0 || rules[want.n_rules - 1] != rule) {
+            rules[want.n_rules++] = rule;
+        }
+    }
+    want.rules = rules;
+    return want;
+}
+
+/* Items for which there is no part left share the last one. */
 static void items_part(struct parting *parting, const struct tsn_plan_step *step)
 {
     for (unsigned i = 0; i < parting->n; i++) {
         struct tsn_plan_want want =
             want_of(parting->plan, parting->stream, parting->type, step->outputs[i].slot);
         uint8_t p = 0;
+        if (want.least == 0) {
+            parting->part[i] = ALWAYS;
+            continue;
+        }
         while (p < parting->n_parts && !wants_equal(&parting->wants[p], &want)) {
             p++;
         }
-        bool full = p == PARTS_MAX || want.least == 0;
-        if (!full && p == parting->n_parts) {
-            parting->wants[parting->n_parts++] = want;
+        if (p == PARTS_MAX) {
+            p = PARTS_MAX - 1;
+            want = wants_join(parting->plan, &parting->wants[p], &want);
         }
-        parting->part[i] = full ? ALWAYS : p;
+        parting->wants[p] = want;
+        parting->n_parts += p == parting->n_parts;
+        parting->part[i] = p;
     }
 }
 
@@ -333,18 +365,21 @@ static void step_part(struct parting *parting, struct tsn_plan_step *step)
     for (unsigned v = 0; v < 1u << parting->n_parts; v++) {
         views[v] = view_of(parting, step, v);
     }
+    struct tsn_plan_type *type = &parting->plan->types[parting->type];
+    struct tsn_plan_want any = {.rules_least = UINT64_MAX, .least = UINT64_MAX};
     step->visited = views[0].n_before + views[0].n_after > 0;
-    step->least = UINT64_MAX;
     for (uint8_t p = 0; p < parting->n_parts; p++) {
         const struct tsn_plan_want *want = &parting->wants[p];
-        struct tsn_plan_type *type = &parting->plan->types[parting->type];
         parts[p] = (struct tsn_plan_part){
             .want = type->n_wants, .rules_least = want->rules_least, .least = want->least};
         type->wants[type->n_wants++] = *want;
-        uint64_t least = want->least < want->rules_least ? want->least : want->rules_least;
-        step->least = least < step->least ? least : step->least;
-        step->visited |= want->least != UINT64_MAX;
+        any = wants_join(parting->plan, &any, want);
+        step->by_length |= (uint8_t)((want->least != UINT64_MAX) << p);
     }
+    step->want = type->n_wants;
+    type->wants[type->n_wants++] = any;
+    step->least = less(any.least, any.rules_least);
+    step->visited |= step->by_length != 0;
     step->lanes = views[(1u << parting->n_parts) - 1].lanes;
     step->n_parts = parting->n_parts;
     step->parts = parts;
@@ -393,7 +428,7 @@ void tsn_demand_steps(struct tsn_plan *plan)
     for (int t = 0; t < plan->prog->n_types; t++) {
         size_t n = 1 + (size_t)plan->types[t].n_keys;
         for (int s = 0; s < plan->n_streams; s++) {
-            n += PARTS_MAX * (size_t)plan->streams[s].reads[t].n_steps;
+            n += (PARTS_MAX + 1) * (size_t)plan->streams[s].reads[t].n_steps;
         }
         plan->types[t].wants = tsn_arena_alloc(&plan->arena, n * sizeof *plan->types[t].wants);
         for (int s = 0; s < plan->n_streams; s++) {

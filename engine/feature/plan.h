@@ -81,7 +81,9 @@ struct tsn_plan_step {
     const struct tsn_plan_item *outputs; /* where their values go */
     uint32_t lanes;                      /* in which they are read */
     uint8_t n_parts;                     /* 0: always read whole */
+    uint8_t by_length;                   /* parts that the log's length alone may decide on: bits */
     bool visited;   /* some items are always read, or the log's length decides */
+    int want;       /* of the event type: for which rows any part is */
     uint64_t least; /* for so few rows no part is read, whoever wants it */
     const struct tsn_plan_part *parts;
     const struct tsn_plan_step *views; /* [1 << n_parts] with the parts whose bits are set */

@@ -66,6 +66,9 @@ static inline unsigned parts_wanted(const struct tsn_feature_type *of,
                                     const struct tsn_plan_step *step, uint32_t at)
 {
     unsigned parts = 0;
+    if (step->n_parts == 0 || !tsn_bits_get(of->wanted[step->want], at)) {
+        return 0; /* of most rows */
+    }
     for (unsigned p = 0; p < step->n_parts; p++) {
         parts |= (unsigned)tsn_bits_get(of->wanted[step->parts[p].want], at) << p;
     }
@@ -181,7 +184,9 @@ static inline const struct tsn_plan_step *view_of(const struct tsn_features *fea
     if (step->n_parts == 0 || feat->want_all) {
         return step;
     }
-    for (unsigned p = 0; n >= step->least && p < step->n_parts; p++) {
+    unsigned may = n < step->least ? 0 : (unsigned)visit->parts | step->by_length;
+    for (; may; may &= may - 1) {
+        unsigned p = (unsigned)__builtin_ctz(may);
         bool read = n >= step->parts[p].rules_least && (visit->parts >> p & 1);
         parts |= (unsigned)(read || n >= step->parts[p].least) << p;
     }
@@ -295,6 +300,29 @@ static inline void counts_give(const struct tsn_walk_visit *visit, const struct 
     }
 }
 
+static void cell_pass(struct tsn_features *feat, const struct tsn_walk_visit *visit,
+                      const struct tsn_plan_step *step, struct tsn_cell **place, unsigned n_before,
+                      unsigned n)
+{
+    const struct tsn_plan_stream *stream = &feat->plan.streams[visit->stream];
+    struct tsn_window_pass pass = {
+        .time_ms = visit->time_ms,
+        .row = visit->row,
+        .dead_ms = visit->dead_ms,
+        .n_before = (uint16_t)n_before,
+        .n_after = (uint16_t)(n - n_before),
+        .items = step->items,
+        .lanes = step->lanes,
+    };
+    if (!tsn_window_pass(place, &stream->layout, &feat->pool, &pass, feat->readings)) {
+        items_read(feat, stream, visit, step, *place, 0, n_before);
+        if (visit->row) {
+            tsn_cell_write(place, &stream->layout, &feat->pool, visit->row, pass.dead_ms);
+        }
+        items_read(feat, stream, visit, step, *place, n_before, n);
+    }
+}
+
 static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *visit)
 {
     int s = visit->stream;
@@ -311,22 +339,13 @@ static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *vis
             tsn_window_empty(&stream->layout.items[step->items[i]], &feat->readings[i]);
         }
     } else {
-        struct tsn_window_pass pass = {
-            .time_ms = visit->time_ms,
-            .row = visit->row,
-            .dead_ms = visit->dead_ms,
-            .n_before = (uint16_t)n_before,
-            .n_after = (uint16_t)(n - n_before),
-            .items = step->items,
-            .lanes = n ? step->lanes : 0,
-        };
         uint32_t n_rows = (*place)->n;
-        if (!tsn_window_pass(place, &stream->layout, &feat->pool, &pass, feat->readings)) {
-            items_read(feat, stream, visit, step, *place, 0, n_before);
+        if (n == 0) {
             if (visit->row) {
-                tsn_cell_write(place, &stream->layout, &feat->pool, visit->row, pass.dead_ms);
+                tsn_window_write(place, &stream->layout, &feat->pool, visit->row, visit->dead_ms);
             }
-            items_read(feat, stream, visit, step, *place, n_before, n);
+        } else {
+            cell_pass(feat, visit, step, place, n_before, n);
         }
         feat->n_rows += (uint64_t)(*place)->n - n_rows;
         if (visit->read) {

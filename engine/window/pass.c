@@ -122,19 +122,20 @@ static void small_read(struct tsn_cell *cell, const struct tsn_window_layout *la
 
 /* Behind everything, and read by no lane yet: nearly always. Totals wait until somebody
  * asks. */
-static void row_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
-                      struct tsn_pool *pool, const struct tsn_window_pass *pass)
+void tsn_window_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                      struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms)
 {
     struct tsn_cell *at = *cell;
-    if (at->n < layout->rows_max && (at->n == 0 || newest_of(at, layout) <= pass->time_ms) &&
-        (!at->runs || at->runs->asof_ms < pass->time_ms)) {
-        tsn_cell_append(cell, layout, pool, pass->row, pass->dead_ms);
+    tsn_event_ms time_ms = (tsn_event_ms)row[0];
+    if (at->n < layout->rows_max && (at->n == 0 || newest_of(at, layout) <= time_ms) &&
+        (!at->runs || at->runs->asof_ms < time_ms)) {
+        tsn_cell_append(cell, layout, pool, row, dead_ms);
         at = *cell;
         if (at->runs) {
-            tsn_runs_settle(at, layout, pool, 0, pass->time_ms);
+            tsn_runs_settle(at, layout, pool, 0, time_ms);
         }
     } else {
-        tsn_cell_write(cell, layout, pool, pass->row, pass->dead_ms);
+        tsn_cell_write(cell, layout, pool, row, dead_ms);
     }
 }
 
@@ -147,12 +148,6 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
     struct tsn_cell *at = *cell;
     const uint16_t *after = pass->items + pass->n_before;
     tsn_event_ms time_ms = pass->time_ms;
-    if (pass->n_before + pass->n_after == 0) {
-        if (pass->row) {
-            row_write(cell, layout, pool, pass);
-        }
-        return true;
-    }
     if (!layout->in_order || (at->n && newest_of(at, layout) > time_ms) ||
         (at->runs && (at->runs->asof_ms > time_ms || at->runs->panes)) ||
         (pass->row && at->n >= layout->rows_max)) {

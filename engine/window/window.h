@@ -188,7 +188,7 @@ void tsn_window_read_total(const struct tsn_window_view *view, const struct tsn_
 void tsn_window_empty(const struct tsn_window_item *item, struct tsn_reading *out);
 
 /* One visit of a row to a cell, in the order of the semantics: read `before`, write,
- * read `after`. */
+ * read `after`. Some item is read. */
 struct tsn_window_pass {
     tsn_event_ms time_ms;
     const uint64_t *row;  /* to be written, without text; NULL: only read */
@@ -204,6 +204,10 @@ struct tsn_window_pass {
 bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *layout,
                      struct tsn_pool *pool, const struct tsn_window_pass *pass,
                      struct tsn_reading *out);
+
+/* A visit that reads nothing: tsn_cell_write, quick where no row and no read is newer. */
+void tsn_window_write(struct tsn_cell **cell, const struct tsn_window_layout *layout,
+                      struct tsn_pool *pool, const uint64_t *row, tsn_event_ms dead_ms);
 
 /* Asks for the memory of a visit to come, in three steps that each need what the one
  * before asked for, some rows apart: the newest rows and the totals, or all of a small

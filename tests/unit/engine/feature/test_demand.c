@@ -581,6 +581,8 @@ static void one_feature_read_for_two_fields_of_an_event(void **state)
     assert_true(same(pack, &few).hits > 50);
 }
 
+/* Twelve, and eight are told apart: the others are read together, some of them for few rows
+ * only or by the length of their log alone. */
 static void more_wants_than_a_step_tells_apart(void **state)
 {
     (void)state;
@@ -589,6 +591,11 @@ static void more_wants_than_a_step_tells_apart(void **state)
              "  - { name: paid_1h, event: pay, aggregate: count, by: a, window: 1h }\n"
              "  - { name: spent_1h, event: pay, aggregate: sum(n), by: a, window: 1h }\n"
              "  - { name: least_1h, event: pay, aggregate: min(n), by: a, window: 1h }\n"
+             "  - { name: most_2h, event: pay, aggregate: max(n), by: a, window: 2h }\n"
+             "  - { name: spent_2h, event: pay, aggregate: sum(n), by: a, window: 2h }\n"
+             "  - { name: whom_2h, event: pay, aggregate: distinct(b), by: a, window: 2h }\n"
+             "  - { name: paid_2h, event: pay, aggregate: count, by: a, window: 2h }\n"
+             "  - { name: paid_3h, event: pay, aggregate: count, by: a, window: 3h }\n"
              "rules:\n"
              "  - { id: r0, event: pay, when: 'pay.abroad && f.paid > 1', reason: '${f.paid}' }\n"
              "  - { id: r1, event: pay, when: 'pay.rare && f.spent > 1', reason: '${f.spent}' }\n"
@@ -598,7 +605,16 @@ static void more_wants_than_a_step_tells_apart(void **state)
              "  - { id: r5, event: pay, when: 'pay.n == 3 && f.spent_1h > 90', reason: "
              "'${f.spent_1h}' }\n"
              "  - { id: r6, event: pay, when: 'pay.n == 4 && f.least_1h == 0', reason: "
-             "'${f.least_1h}' }\n" WEIGHTS("r0: 1, r1: 1, r2: 1, r3: 1, r4: 1, r5: 1, r6: 1");
+             "'${f.least_1h}' }\n"
+             "  - { id: r7, event: pay, when: 'pay.n == 5 && f.most_2h > 7', reason: more }\n"
+             "  - { id: r8, event: pay, when: 'pay.n == 6 && f.spent_2h > 90', reason: "
+             "'${f.spent_2h}' }\n"
+             "  - { id: r9, event: pay, when: 'pay.n == 7 && f.whom_2h >= 8', reason: "
+             "'${f.whom_2h}' }\n"
+             "  - { id: ra, event: pay, when: 'f.paid_2h >= 60', reason: '${f.paid_2h}' }\n"
+             "  - { id: rb, event: pay, when: 'pay.n == 8 && f.paid_3h >= 20', reason: "
+             "'${f.paid_3h}' }\n" WEIGHTS("r0: 1, r1: 1, r2: 1, r3: 1, r4: 1, r5: 1, r6: 1, r7: "
+                                          "1, r8: 1, r9: 1, ra: 1, rb: 1");
     struct flow few = {.n_rows = 3000, .n_keys = 2, .gap_s = 3};
     struct flow messy = {.n_rows = 3000, .n_keys = 1, .gap_s = 1, .messy = true};
     assert_true(same(pack, &usual).hits > 300);

@@ -199,7 +199,11 @@ static void twin_visit(struct twin *twin, const struct tsn_window_pass *pass)
         tsn_window_ahead_rows(twin->whole, &twin->layout, pass->lanes, pass->time_ms);
         tsn_window_ahead_totals(twin->whole, &twin->layout, pass->lanes, pass->row, pass->time_ms);
     }
-    if (tsn_window_pass(&twin->whole, &twin->layout, &twin->pool, pass, got)) {
+    if (pass->n_before + pass->n_after == 0) {
+        if (pass->row) {
+            tsn_window_write(&twin->whole, &twin->layout, &twin->pool, pass->row, pass->dead_ms);
+        }
+    } else if (tsn_window_pass(&twin->whole, &twin->layout, &twin->pool, pass, got)) {
         twin->n_whole++;
     } else {
         visit_parts(twin, &twin->whole, pass, got);
