@@ -174,6 +174,17 @@ static const bool *counts_of(const struct tsn_demand *demand, const struct tsn_s
     return counts;
 }
 
+void tsn_demand_least(struct tsn_plan *plan, const struct tsn_plan_stream *stream, int type,
+                      int slot, uint64_t *least)
+{
+    const struct tsn_demand *demand = &plan->demands[type];
+    const struct tsn_event_type *of = &plan->prog->types[type];
+    const bool *counts = counts_of(demand, &of->slots[slot], stream);
+    for (int r = 0; r < demand->n_rules; r++) {
+        least[r] = tsn_expr_least(of->exprs, plan->prog->rules[demand->rules[r]].when, counts);
+    }
+}
+
 static struct tsn_plan_want want_of(struct tsn_plan *plan, const struct tsn_plan_stream *stream,
                                     int t, int s)
 {
@@ -371,11 +382,16 @@ static void step_part(struct parting *parting, struct tsn_plan_step *step)
     for (uint8_t p = 0; p < parting->n_parts; p++) {
         const struct tsn_plan_want *want = &parting->wants[p];
         parts[p] = (struct tsn_plan_part){
-            .want = type->n_wants, .rules_least = want->rules_least, .least = want->least};
+            .want = type->n_wants,
+            .rules_least = want->rules_least,
+            .least = want->least,
+            .gate = TSN_NONE,
+        };
         type->wants[type->n_wants++] = *want;
         any = wants_join(parting->plan, &any, want);
         step->by_length |= (uint8_t)((want->least != UINT64_MAX) << p);
     }
+    step->length = TSN_NONE;
     step->want = type->n_wants;
     type->wants[type->n_wants++] = any;
     step->least = less(any.least, any.rules_least);

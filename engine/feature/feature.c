@@ -265,6 +265,11 @@ static void wanted_layout(struct tsn_features *feat, int t)
     for (int k = 0; k < plan->n_wants; k++) {
         of->wanted[k] = tsn_arena_alloc(&feat->memory, bytes);
     }
+    of->lengths =
+        tsn_arena_alloc(&feat->memory, ((size_t)plan->n_lengths + 1) * sizeof *of->lengths);
+    for (int k = 0; k < plan->n_lengths; k++) {
+        of->lengths[k] = tsn_arena_alloc(&feat->memory, feat->batch_rows * sizeof **of->lengths);
+    }
 }
 
 /* ---- records ahead: each step asks for what the next one reads ------------------------ */
@@ -425,6 +430,9 @@ void tsn_features_begin(struct tsn_features *feat, const struct tsn_batch *batch
         memcpy(feat->types[t].inputs, batch->types[t].fields,
                (size_t)feat->prog->types[t].n_fields * sizeof(struct tsn_column));
         slots_clear(feat, t, n);
+        for (int k = 0; k < feat->plan.types[t].n_lengths; k++) {
+            memset(feat->types[t].lengths[k], 0xff, n * sizeof(uint32_t));
+        }
         keys_make(feat, t, n);
     }
 }

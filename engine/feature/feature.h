@@ -37,6 +37,7 @@ struct tsn_feature_type {
     bool *is_settled;   /* [n_rules] for this batch, as far as anything asks */
     uint64_t **settled; /* [n_rules] rows of the batch on which the rule cannot fire */
     uint64_t **wanted;  /* [n_wants] rows of the batch for which something is read */
+    uint32_t **lengths; /* [n_lengths] of the log of a row's gate; UINT32_MAX: not known */
     uint32_t n_done[TSN_RESOLVE_STEPS]; /* rows of the batch that each step has done */
 };
 
@@ -44,9 +45,9 @@ struct tsn_feature_type {
 struct tsn_walk_visit {
     struct tsn_key_rows *keys; /* under which the entity is found */
     const struct tsn_plan_step *step;
-    struct tsn_column *slots; /* of the event type */
-    const uint64_t *row;      /* to be written, or NULL */
-    void **place;             /* of the cell, once it was asked for and if it stays; or NULL */
+    struct tsn_feature_type *of;
+    const uint64_t *row; /* to be written, or NULL */
+    void **place;        /* of the cell, once it was asked for and if it stays; or NULL */
     tsn_event_ms time_ms;
     tsn_event_ms dead_ms; /* of a row that is written */
     uint32_t at;          /* of its type */

@@ -405,6 +405,7 @@ void tsn_plan_init(struct tsn_plan *plan, const struct tsn_program *prog,
     visits_plan(plan, &order);
     levels_plan(plan, &order);
     tsn_demand_steps(plan);
+    tsn_gates_plan(plan);
 }
 
 void tsn_plan_free(struct tsn_plan *plan)

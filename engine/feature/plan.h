@@ -69,6 +69,8 @@ struct tsn_plan_want {
 struct tsn_plan_part {
     int want; /* of the event type, whose rows it has and ... */
     uint64_t rules_least, least;
+    int gate;            /* these rules fire only where the log with this length has ... */
+    uint64_t gate_least; /* ... so many rows; TSN_NONE: there is none. gate.c */
 };
 
 /* What a row of an event type does at one entity in a stream, as one visit to its
@@ -85,6 +87,7 @@ struct tsn_plan_step {
     bool visited;   /* some items are always read, or the log's length decides */
     int want;       /* of the event type: for which rows any part is */
     uint64_t least; /* for so few rows no part is read, whoever wants it */
+    int length;     /* of its log, for parts of steps behind it; TSN_NONE: nobody asks */
     const struct tsn_plan_part *parts;
     const struct tsn_plan_step *views; /* [1 << n_parts] with the parts whose bits are set */
     /* Of a view: those outside that are given the number of rows, which is too small to
@@ -157,6 +160,7 @@ struct tsn_plan_type {
     const int *rules; /* of the program, that are evaluated */
     int n_wants;
     struct tsn_plan_want *wants;
+    int n_lengths; /* of logs, that gates leave for a row */
 };
 
 /* After a program change, features that came with the old program keep sharing a
@@ -210,6 +214,12 @@ void tsn_plan_order(const struct tsn_plan *plan, struct tsn_plan_order *order,
 void tsn_demand_plan(struct tsn_plan *plan);
 void tsn_demand_lanes(struct tsn_plan *plan, struct tsn_plan_stream *stream);
 void tsn_demand_steps(struct tsn_plan *plan);
+/* Rows without which each of the type's rules cannot fire, of the log of which a slot is read:
+ * least[n_rules]. */
+void tsn_demand_least(struct tsn_plan *plan, const struct tsn_plan_stream *stream, int type,
+                      int slot, uint64_t *least);
+/* Steps that tell those behind them. */
+void tsn_gates_plan(struct tsn_plan *plan);
 
 /* One stream of features [n], already known to share event, fields and level. */
 void tsn_plan_stream(struct tsn_plan *plan, struct tsn_plan_stream *stream, int *features, int n);

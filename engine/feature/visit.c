@@ -106,7 +106,7 @@ static inline struct tsn_walk_visit *row_list(const struct tsn_walk *walk, int s
         *visit++ = (struct tsn_walk_visit){
             .keys = keys,
             .step = step,
-            .slots = of->slots,
+            .of = of,
             .row = written ? words : NULL,
             .time_ms = row->time_ms,
             .dead_ms = dead_ms,
@@ -175,7 +175,7 @@ static inline const struct tsn_cell *cell_first(struct tsn_walk_visit *visit)
 }
 
 /* What of a step is read at a log of so many rows, of which some rule wants the visit's
- * parts. */
+ * parts. What gates say may not be known yet when memory is asked for. */
 static inline const struct tsn_plan_step *view_of(const struct tsn_features *feat,
                                                   const struct tsn_walk_visit *visit, uint64_t n)
 {
@@ -187,8 +187,11 @@ static inline const struct tsn_plan_step *view_of(const struct tsn_features *fea
     unsigned may = n < step->least ? 0 : (unsigned)visit->parts | step->by_length;
     for (; may; may &= may - 1) {
         unsigned p = (unsigned)__builtin_ctz(may);
-        bool read = n >= step->parts[p].rules_least && (visit->parts >> p & 1);
-        parts |= (unsigned)(read || n >= step->parts[p].least) << p;
+        const struct tsn_plan_part *part = &step->parts[p];
+        bool read = n >= part->rules_least && (visit->parts >> p & 1) &&
+                    (part->gate == TSN_NONE ||
+                     visit->of->lengths[part->gate][visit->at] >= part->gate_least);
+        parts |= (unsigned)(read || n >= part->least) << p;
     }
     return &step->views[parts];
 }
@@ -284,7 +287,7 @@ static void items_read(struct tsn_features *feat, const struct tsn_plan_stream *
                             asof_of(visit, &layout->lanes[lane]), visit->time_ms);
         }
         tsn_window_read(&view, item, &feat->readings[i]);
-        item_mark(feat, &view, &visit->slots[step->outputs[i].slot], visit->at);
+        item_mark(feat, &view, &visit->of->slots[step->outputs[i].slot], visit->at);
     }
 }
 
@@ -294,7 +297,7 @@ static inline void counts_give(const struct tsn_walk_visit *visit, const struct 
                                uint32_t n_rows)
 {
     for (unsigned i = 0; i < step->n_counts; i++) {
-        struct tsn_column *slot = &visit->slots[step->counts[i].slot];
+        struct tsn_column *slot = &visit->of->slots[step->counts[i].slot];
         slot->i64[visit->at] = n_rows;
         tsn_bits_set(slot->valid, visit->at);
     }
@@ -329,8 +332,13 @@ static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *vis
     const struct tsn_plan_stream *stream = &feat->plan.streams[s];
     const struct tsn_plan_step *step = visit->step;
     struct tsn_cell **place = cell_place(feat, s, visit);
+    uint64_t n_then = place ? rows_then(*place) : 0;
+    if (step->length != TSN_NONE) {
+        visit->of->lengths[step->length][visit->at] =
+            n_then < UINT32_MAX ? (uint32_t)n_then : UINT32_MAX;
+    }
     if (place) { /* else nothing is there, and all of it is said at no cost */
-        step = view_of(feat, visit, rows_then(*place));
+        step = view_of(feat, visit, n_then);
     }
     unsigned n_before = visit->read ? step->n_before : 0;
     unsigned n = visit->read ? n_before + step->n_after : 0;
@@ -353,7 +361,7 @@ static void visit_do(struct tsn_features *feat, const struct tsn_walk_visit *vis
         }
     }
     for (unsigned i = 0; i < n; i++) {
-        item_give(feat, &step->outputs[i], visit->slots, visit->at, &feat->readings[i]);
+        item_give(feat, &step->outputs[i], visit->of->slots, visit->at, &feat->readings[i]);
     }
 }
 

@@ -622,6 +622,63 @@ static void more_wants_than_a_step_tells_apart(void **state)
     assert_true(same(pack, &messy).hits > 300); /* rows of one time for different lanes */
 }
 
+/* Rules that ask something of the payer's log and something of the payee's: where the first is
+ * too short, nothing is read off the second. Rules that do not ask, other ways to say it, rows
+ * without a payer, and a payer's log that lies behind the payee's are among them. */
+static void a_log_that_settles_what_another_is_read_for(void **state)
+{
+    (void)state;
+    static const char pack[] = HEAD
+        "features:\n" PAID SPENT
+        "  - { name: got, event: pay, aggregate: count, by: b, window: 10m, current: exclude }\n"
+        "  - { name: got_n, event: pay, aggregate: sum(n), by: b, window: 10m }\n"
+        "  - { name: got_of, event: pay, aggregate: distinct(a), by: b, window: 10m }\n"
+        "  - { name: got_most, event: pay, aggregate: max(n), by: b, window: 10m }\n"
+        "rules:\n"
+        "  - { id: r0, event: pay, when: 'pay.n > 2 && f.paid >= 5 && f.got_n > 9', reason: "
+        "'${f.got_n} after ${f.paid}' }\n"
+        "  - { id: r1, event: pay, when: 'pay.n < 3 && f.paid > 7 && f.got_of >= 2', reason: "
+        "'${f.got_of}' }\n"
+        "  - { id: r2, event: pay, when: 'pay.abroad && f.paid > 3 && 8 / f.got > 1', reason: "
+        "'${f.got}' }\n"
+        "  - { id: r3, event: pay, when: 'pay.rare && (f.paid > 3 || f.got_most > 7)', reason: "
+        "'${f.got_most}' }\n"
+        "  - { id: r4, event: pay, when: 'f.got_of >= 6 && f.paid >= 2', reason: '${f.spent}' "
+        "}\n" WEIGHTS("r0: 1, r1: 1, r2: 1, r3: 1, r4: 1");
+    struct flow few = {.n_rows = 3000, .n_keys = 2, .gap_s = 30};
+    struct flow messy = {.n_rows = 3000, .n_keys = 5, .gap_s = 9, .messy = true};
+    struct tsn_engine_counts counts = same(pack, &usual);
+    assert_true(counts.hits > 100 && counts.rule_missing > 20 && counts.rule_errors > 0);
+    assert_true(same(pack, &few).hits > 100);
+    assert_true(same(pack, &messy).hits > 100);
+}
+
+/* The same log under two fields of an event, and under a field of another event. */
+static void a_log_that_settles_itself_under_another_field(void **state)
+{
+    (void)state;
+    static const char pack[] = HEAD
+        "features:\n"
+        "  - { name: paid, event: pay, aggregate: count, by: a, window: 1h, read: { pay: { "
+        "giver: a, taker: b }, call: { from: a, to: b } } }\n"
+        "  - { name: spent, event: pay, aggregate: sum(n), by: a, window: 1h, read: { pay: { "
+        "giver: a, taker: b }, call: { from: a, to: b } } }\n"
+        "rules:\n"
+        "  - { id: r, event: pay, when: 'pay.n > 1 && f.paid.giver >= 4 && f.spent.taker > 5', "
+        "reason: '${f.spent.taker}' }\n"
+        "  - { id: q, event: pay, when: 'pay.n > 1 && f.paid.taker >= 4 && f.spent.giver > 5', "
+        "reason: '${f.spent.giver}' }\n"
+        "  - { id: p, event: call, when: 'call.n > 1 && f.paid.from >= 3 && f.spent.to > 5', "
+        "reason: '${f.spent.to}' }\n"
+        "  - { id: o, event: call, when: 'call.n > 1 && f.paid.to >= 3 && f.spent.from > 5', "
+        "reason: '${f.spent.from}' }\n" WEIGHTS("r: 1, q: 1, p: 1, o: 1");
+    struct flow few = {.n_rows = 1500, .n_keys = 3, .gap_s = 20}; /* one line on both sides */
+    struct flow messy = {.n_rows = 1500, .n_keys = 9, .gap_s = 60, .messy = true};
+    assert_true(same(pack, &usual).hits > 50);
+    assert_true(same(pack, &few).hits > 50);
+    assert_true(same(pack, &messy).hits > 50);
+}
+
 static void hot_keys_beside_a_bound(void **state)
 {
     (void)state;
@@ -823,6 +880,8 @@ int main(void)
         cmocka_unit_test(a_bound_joined_with_what_is_missing_below_it),
         cmocka_unit_test(one_feature_read_for_two_fields_of_an_event),
         cmocka_unit_test(more_wants_than_a_step_tells_apart),
+        cmocka_unit_test(a_log_that_settles_what_another_is_read_for),
+        cmocka_unit_test(a_log_that_settles_itself_under_another_field),
         cmocka_unit_test(hot_keys_beside_a_bound),
         cmocka_unit_test(a_program_that_goes_row_by_row),
         cmocka_unit_test(lanes_that_nobody_reads_for_long),
