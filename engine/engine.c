@@ -20,7 +20,7 @@
 /* Rows for each entity that is swept. */
 enum { SWEEP_EVERY = 16 };
 /* Rows between asking for an id's place and looking there. */
-enum { DEDUP_AHEAD = 16 };
+enum { DEDUP_AHEAD = 24, DEDUP_BEYOND_AHEAD = 8 };
 /* Entities looked at for a row while there are more than the cap: a row brings two or so,
  * and the hand passes over many. */
 enum { EVICT_LOOKS = 4, EVICT_LEAST = 256, EVICT_LOADING = 4 };
@@ -173,6 +173,9 @@ static void rows_admit(struct tsn_engine *eng, const struct tsn_batch *batch)
         uint64_t hash = eng->hashes[r];
         if (r + DEDUP_AHEAD < batch->n) {
             tsn_dedup_prefetch(&eng->dedup, eng->hashes[r + DEDUP_AHEAD]);
+        }
+        if (r + DEDUP_BEYOND_AHEAD < batch->n) {
+            tsn_dedup_prefetch_beyond(&eng->dedup, eng->hashes[r + DEDUP_BEYOND_AHEAD]);
         }
         eng->before_ms[r] = newest_ms;
         if (hash && tsn_dedup_seen(&eng->dedup, hash, time_ms, newest_ms)) {

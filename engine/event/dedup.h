@@ -112,6 +112,15 @@ static inline void tsn_dedup_prefetch(const struct tsn_dedup *dedup, uint64_t ha
     tsn_ask_write(&dedup->buckets[hash & dedup->mask]);
 }
 
+/* The same for the bucket behind, where ids may lie that this one had no place for; some rows
+ * later. */
+static inline void tsn_dedup_prefetch_beyond(const struct tsn_dedup *dedup, uint64_t hash)
+{
+    uint64_t at = hash & dedup->mask;
+    at += dedup->buckets[at].beyond >= dedup->kept_minute;
+    tsn_ask_write(&dedup->buckets[at & dedup->mask]);
+}
+
 /* Bytes in use. */
 uint64_t tsn_dedup_bytes(const struct tsn_dedup *dedup);
 

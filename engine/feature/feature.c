@@ -328,7 +328,9 @@ static void records_find(const struct tsn_table *table, struct tsn_key_rows *row
             rows->records[i] = entity;
         }
         for (unsigned is = entity ? cells_of(entity, streams) : 0; is; is &= is - 1) {
-            tsn_ask_write(entity->cells[__builtin_ctz(is)]);
+            const struct tsn_cell *cell = entity->cells[__builtin_ctz(is)];
+            tsn_ask_write(cell);
+            tsn_ask_write((const char *)(cell + 1) - 1); /* blocks are not lines */
         }
     }
 }

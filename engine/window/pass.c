@@ -193,15 +193,22 @@ bool tsn_window_pass(struct tsn_cell **cell, const struct tsn_window_layout *lay
 
 enum { LINE = 64 };
 
+/* A small log's rows; their first line was asked for with the cell. */
+static void rows_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
+{
+    const char *end = (const char *)tsn_cell_row(cell, layout, cell->n);
+    const char *row = (const char *)tsn_cell_row(cell, layout, 0);
+    for (row += LINE; row < end; row += LINE) {
+        tsn_ask(row);
+    }
+}
+
 void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
 {
     const uint64_t *end = tsn_cell_row(cell, layout, cell->n);
     tsn_ask_write(end + layout->stride - 1);
-    if (!cell->runs) { /* all of it will be read; its first line was asked for with the cell */
-        const char *row = (const char *)tsn_cell_row(cell, layout, 0);
-        for (row += LINE; row < (const char *)end; row += LINE) {
-            tsn_ask_write(row);
-        }
+    if (!cell->runs) {
+        rows_ahead(cell, layout); /* all of it will be read */
         return;
     }
     tsn_ask_write(end - layout->stride);
@@ -213,6 +220,10 @@ void tsn_window_ahead(const struct tsn_cell *cell, const struct tsn_window_layou
 void tsn_window_ahead_write(const struct tsn_cell *cell, const struct tsn_window_layout *layout)
 {
     const uint64_t *end = tsn_cell_row(cell, layout, cell->n);
+    if (cell->head + cell->n == cell->cap && !cell->runs) {
+        rows_ahead(cell, layout); /* it moves */
+        return;
+    }
     tsn_ask_write(end - (cell->n ? layout->stride : 0));
     tsn_ask_write(end + layout->stride - 1);
     if (cell->runs) {
