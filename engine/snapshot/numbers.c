@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "engine/snapshot/machine.h"
+
 uint8_t *tsn_snapshot_numbers_plain(uint8_t *p, const struct tsn_plan_stream *stream, uint64_t time,
                                     const uint64_t *row, uint32_t n)
 {
@@ -27,19 +29,7 @@ uint8_t *tsn_snapshot_numbers_plain(uint8_t *p, const struct tsn_plan_stream *st
 }
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 enum { LANES = 8 };
-
-#define WIDE                                                                                       \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512cd,avx512vbmi,avx512vbmi2,popcnt")))
-
-static int wide_runs_here(void)
-{
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512vbmi2");
-}
 
 /* Which words of some rows, side by side, are what. */
 struct lanes {
@@ -72,7 +62,7 @@ static struct lanes lanes_of(const struct tsn_plan_stream *stream)
 
 /* Counts below 2^56 as bytes of seven bits, the rest of each word zero; *keep: all bits of
  * the bytes that are written. */
-WIDE static inline __m512i counts_spread(__m512i counts, __m512i *keep)
+TSN_WIDE static inline __m512i counts_spread(__m512i counts, __m512i *keep)
 {
     const __m512i shifts = _mm512_set1_epi64(0x312a231c150e0700);
     __m512i bytes = _mm512_multishift_epi64_epi8(shifts, counts);
@@ -84,8 +74,8 @@ WIDE static inline __m512i counts_spread(__m512i counts, __m512i *keep)
     return _mm512_or_si512(bytes, goes_on);
 }
 
-WIDE static uint8_t *wide_put(uint8_t *p, const struct tsn_plan_stream *stream, uint64_t time,
-                              const uint64_t *row, uint32_t n)
+TSN_WIDE static uint8_t *wide_put(uint8_t *p, const struct tsn_plan_stream *stream, uint64_t time,
+                                  const uint64_t *row, uint32_t n)
 {
     const unsigned stride = stream->layout.stride;
     const struct lanes lanes = lanes_of(stream);
@@ -127,8 +117,11 @@ uint8_t *tsn_snapshot_numbers_put(uint8_t *p, const struct tsn_plan_stream *stre
                                   const uint64_t *row, uint32_t n)
 {
 #if defined(__x86_64__)
-    if (stream->layout.stride <= LANES && wide_runs_here()) {
+    if (stream->layout.stride <= LANES && tsn_wide_runs_here()) {
         return wide_put(p, stream, time, row, n);
+    }
+    if (tsn_bmi2_is_fast_here()) {
+        return tsn_snapshot_numbers_bmi2(p, stream, time, row, n);
     }
 #endif
     return tsn_snapshot_numbers_plain(p, stream, time, row, n);

@@ -1,6 +1,7 @@
 /* Numbers on their way in: see numbers.h. */
 #include <string.h>
 
+#include "engine/snapshot/machine.h"
 #include "engine/snapshot/numbers.h"
 
 uint64_t tsn_snapshot_bits_known(const struct tsn_plan_stream *stream)
@@ -91,19 +92,7 @@ void tsn_snapshot_numbers_get_plain(struct tsn_snapshot_reader *reader,
 /* ---- eight words at once ----------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 enum { LANES = 8, SPAN = 64 };
-
-#define WIDE                                                                                       \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")))
-
-static int wide_runs_here(void)
-{
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("bmi2");
-}
 
 /* What the words of some rows, side by side, are, and what they may be. */
 struct lanes {
@@ -142,7 +131,7 @@ struct wide {
     __mmask8 times, zigzags;
 };
 
-WIDE static inline struct wide wide_of(const struct lanes *lanes, unsigned stride)
+TSN_WIDE static inline struct wide wide_of(const struct lanes *lanes, unsigned stride)
 {
     const __m512i number = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
     struct wide wide = {
@@ -163,8 +152,8 @@ WIDE static inline struct wide wide_of(const struct lanes *lanes, unsigned strid
 
 /* Of the bytes from `from` on, the counts that end at the first eight of `ends`, each of
  * at most eight bytes; *long_ones: those that are longer, whose number means nothing. */
-WIDE static inline __m512i eight_counts(__m512i bytes, size_t from, __mmask64 ends,
-                                        __mmask8 *long_ones)
+TSN_WIDE static inline __m512i eight_counts(__m512i bytes, size_t from, __mmask64 ends,
+                                            __mmask8 *long_ones)
 {
     const __m512i behind = /* each byte's number + 1 */
         _mm512_set_epi64(0x403f3e3d3c3b3a39, 0x3837363534333231, 0x302f2e2d2c2b2a29,
@@ -193,8 +182,8 @@ WIDE static inline __m512i eight_counts(__m512i bytes, size_t from, __mmask64 en
 
 /* Words of rows from their counts; *before: the time before, then of the last row. Returns
  * the lanes that no row could have; `steps`: those that may not go back. */
-WIDE static inline __mmask8 rows_from(const struct wide *wide, __mmask8 here, __mmask8 steps,
-                                      __m512i *before, __m512i *words)
+TSN_WIDE static inline __mmask8 rows_from(const struct wide *wide, __mmask8 here, __mmask8 steps,
+                                          __m512i *before, __m512i *words)
 {
     __m512i odd = _mm512_and_si512(*words, _mm512_set1_epi64(1));
     __m512i all = _mm512_mask_xor_epi64(*words, wide->zigzags, _mm512_srli_epi64(*words, 1),
@@ -214,8 +203,9 @@ WIDE static inline __mmask8 rows_from(const struct wide *wide, __mmask8 here, __
     return wrong | _mm512_mask_test_epi64_mask(here, *words, wide->unknown);
 }
 
-WIDE static void wide_get(struct tsn_snapshot_reader *reader, const struct tsn_plan_stream *stream,
-                          const struct tsn_field *fields, uint64_t *row, uint32_t n)
+TSN_WIDE static void wide_get(struct tsn_snapshot_reader *reader,
+                              const struct tsn_plan_stream *stream, const struct tsn_field *fields,
+                              uint64_t *row, uint32_t n)
 {
     const unsigned stride = stream->layout.stride;
     const struct lanes lanes = lanes_of(stream, fields);
@@ -266,7 +256,7 @@ void tsn_snapshot_numbers_get(struct tsn_snapshot_reader *reader,
                               uint64_t *row, uint32_t n)
 {
 #if defined(__x86_64__)
-    if (stream->layout.stride <= LANES && wide_runs_here()) {
+    if (stream->layout.stride <= LANES && tsn_wide_runs_here()) {
         wide_get(reader, stream, fields, row, n);
         return;
     }
