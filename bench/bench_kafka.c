@@ -55,7 +55,7 @@ static struct {
     char text[256]; /* bootstrap of the own broker */
     bool own;
     pid_t pid; /* of the own broker */
-} bench = {.records = 4000000, .partitions = 12, .rounds = 4};
+} bench = {.records = 4000000, .partitions = 12, .rounds = 8};
 
 static _Noreturn void give_up(const char *what)
 {
